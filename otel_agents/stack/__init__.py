@@ -1,0 +1,1 @@
+"""The parts that run beside an application: Collector, Prometheus, bridge, local backend."""
