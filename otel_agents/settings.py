@@ -1,0 +1,535 @@
+"""The table of settings: name, environment variables, meaning, default, and whether it is secret.
+
+Everything else is made from it: reading (``config``), ``.env.example``, docs/configuration.md and
+``otel-agents config``. A new setting is one field here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from otel_agents import config_values as values
+
+DEFAULT_LANGFUSE_URL: Final = "https://cloud.langfuse.com"
+DEFAULT_OTLP_HTTP: Final = "http://localhost:4318"
+DEFAULT_OTLP_GRPC: Final = "http://localhost:4317"
+
+
+class Source(NamedTuple):
+    """An environment variable that can fill a setting."""
+
+    name: str
+    parse: values.Parser
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the table says about one setting, beside its type and default."""
+
+    sources: tuple[Source, ...]
+    parse: values.Parser
+    help: str
+    group: str
+    secret: bool
+    example: str
+
+
+def _setting(
+    group: str,
+    parse: values.Parser,
+    *sources: str | tuple[str, values.Parser],
+    default: Any,
+    help: str,
+    secret: bool = False,
+    example: str = "",
+) -> Any:
+    named = tuple(Source(one, parse) if isinstance(one, str) else Source(*one) for one in sources)
+    metadata = {"declared": Declared(named, parse, help, group, secret, example)}
+    if callable(default):
+        return field(default_factory=default, repr=not secret, metadata=metadata)
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+def _default_home() -> Path:
+    return Path.home() / ".otel-agents"
+
+
+def _default_cache() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "otel-agents"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agents"
+
+
+_MODE = "Where telemetry goes"
+_OTLP = "OTLP exporter"
+_LANGFUSE = "Langfuse"
+_SERVICE = "What this service is"
+_CONTENT = "Content and privacy"
+_CALLS = "Model calls"
+_METRICS = "Metrics"
+_EXPORT = "Export of spans"
+_STACK = "Local stack"
+
+_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
+_CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+
+def _per_signal(signal: str, what: str, parse: values.Parser, help: str, secret: bool = False) -> Any:
+    name = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{what.upper()}"
+    return _setting(_OTLP, parse, name, default=None, help=help, secret=secret)
+
+
+_protocol = values.choice("http/protobuf", "grpc")
+_compression = values.choice("gzip", "none")
+
+
+class Otlp(NamedTuple):
+    """How one signal (traces, metrics or logs) is sent by OTLP."""
+
+    endpoint: str
+    """Full URL for http/protobuf (with ``/v1/<signal>``), base URL for grpc."""
+    protocol: str
+    headers: Mapping[str, str]
+    timeout: float
+    """Seconds for one request."""
+    compression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Resolved settings. ``Settings()`` is the passive state before anything was configured."""
+
+    enabled: bool = _setting(
+        _MODE,
+        values.boolean,
+        ("OTEL_SDK_DISABLED", values.otel_not_disabled),
+        default=True,
+        help="true turns everything off: no spans, no metrics, no hooks",
+        example="false",
+    )
+    mode: str = _setting(
+        _MODE,
+        values.choice("auto", "collector", "direct", "disabled"),
+        "OTEL_AGENTS_MODE",
+        default="disabled",
+        help="auto (collector when an OTLP endpoint is set, else direct when both Langfuse keys are, else "
+        "disabled), collector, direct or disabled",
+        example="auto",
+    )
+
+    otlp_endpoint: str | None = _setting(
+        _OTLP,
+        values.url,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        default=None,
+        help="the Collector, all signals; /v1/traces and so on are added for http/protobuf",
+        example="http://127.0.0.1:4318",
+    )
+    otlp_protocol: str = _setting(
+        _OTLP,
+        _protocol,
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        default="http/protobuf",
+        help="http/protobuf or grpc",
+    )
+    otlp_headers: Mapping[str, str] = _setting(
+        _OTLP,
+        values.encoded_pairs,
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        default=dict,
+        secret=True,
+        help="headers of every request: name=value,name=value",
+    )
+    otlp_timeout: float = _setting(
+        _OTLP,
+        values.otlp_timeout,
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        default=10.0,
+        help="seconds for one request (1000 and more are read as milliseconds)",
+    )
+    otlp_compression: str = _setting(
+        _OTLP,
+        _compression,
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        default="gzip",
+        help="gzip or none",
+    )
+    otlp_traces_endpoint: str | None = _per_signal(
+        "traces", "endpoint", values.url, "full URL for traces alone, used as it is"
+    )
+    otlp_traces_protocol: str | None = _per_signal("traces", "protocol", _protocol, "for traces alone")
+    otlp_traces_headers: Mapping[str, str] | None = _per_signal(
+        "traces", "headers", values.encoded_pairs, "for traces alone", secret=True
+    )
+    otlp_traces_timeout: float | None = _per_signal(
+        "traces", "timeout", values.otlp_timeout, "for traces alone"
+    )
+    otlp_traces_compression: str | None = _per_signal(
+        "traces", "compression", _compression, "for traces alone"
+    )
+    otlp_metrics_endpoint: str | None = _per_signal(
+        "metrics", "endpoint", values.url, "full URL for metrics alone, used as it is"
+    )
+    otlp_metrics_protocol: str | None = _per_signal("metrics", "protocol", _protocol, "for metrics alone")
+    otlp_metrics_headers: Mapping[str, str] | None = _per_signal(
+        "metrics", "headers", values.encoded_pairs, "for metrics alone", secret=True
+    )
+    otlp_metrics_timeout: float | None = _per_signal(
+        "metrics", "timeout", values.otlp_timeout, "for metrics alone"
+    )
+    otlp_metrics_compression: str | None = _per_signal(
+        "metrics", "compression", _compression, "for metrics alone"
+    )
+    otlp_logs_endpoint: str | None = _per_signal(
+        "logs", "endpoint", values.url, "full URL for logs alone, used as it is"
+    )
+    otlp_logs_protocol: str | None = _per_signal("logs", "protocol", _protocol, "for logs alone")
+    otlp_logs_headers: Mapping[str, str] | None = _per_signal(
+        "logs", "headers", values.encoded_pairs, "for logs alone", secret=True
+    )
+    otlp_logs_timeout: float | None = _per_signal("logs", "timeout", values.otlp_timeout, "for logs alone")
+    otlp_logs_compression: str | None = _per_signal("logs", "compression", _compression, "for logs alone")
+    traces_exporter: str = _setting(
+        _OTLP,
+        values.exporter,
+        "OTEL_TRACES_EXPORTER",
+        default="otlp",
+        help="otlp (set explicitly, it chooses the Collector even without an endpoint), console or none",
+    )
+    metrics_exporter: str = _setting(
+        _OTLP,
+        values.exporter,
+        "OTEL_METRICS_EXPORTER",
+        default="otlp",
+        help="otlp, prometheus (serve /metrics), console or none",
+    )
+    logs_exporter: str = _setting(
+        _OTLP,
+        values.exporter,
+        "OTEL_LOGS_EXPORTER",
+        default="otlp",
+        help="otlp, console or none; evaluation results travel as log records",
+    )
+
+    langfuse_public_key: str | None = _setting(
+        _LANGFUSE,
+        values.text,
+        "LANGFUSE_PUBLIC_KEY",
+        default=None,
+        help="the project's public key; needed in direct mode and by the Collector",
+        example="pk-lf-...",
+    )
+    langfuse_secret_key: str | None = _setting(
+        _LANGFUSE,
+        values.text,
+        "LANGFUSE_SECRET_KEY",
+        default=None,
+        secret=True,
+        help="the project's secret key",
+        example="sk-lf-...",
+    )
+    langfuse_base_url: str = _setting(
+        _LANGFUSE,
+        values.url,
+        "LANGFUSE_BASE_URL",
+        "LANGFUSE_HOST",
+        default=DEFAULT_LANGFUSE_URL,
+        help="Langfuse's address",
+    )
+
+    service_name: str = _setting(
+        _SERVICE,
+        values.text,
+        "OTEL_SERVICE_NAME",
+        (_RESOURCE, values.resource_attribute("service.name")),
+        default="unknown_service",
+        help="name of this service",
+        example="my-agents",
+    )
+    environment: str | None = _setting(
+        _SERVICE,
+        values.text,
+        "LANGFUSE_TRACING_ENVIRONMENT",
+        (_RESOURCE, values.resource_attribute("deployment.environment.name", "deployment.environment")),
+        default=None,
+        help="environment, such as production",
+        example="production",
+    )
+    release: str | None = _setting(
+        _SERVICE,
+        values.text,
+        "LANGFUSE_RELEASE",
+        (_RESOURCE, values.resource_attribute("service.version")),
+        default=None,
+        help="release of the app",
+        example="1.4.2",
+    )
+    resource_attributes: Mapping[str, str] = _setting(
+        _SERVICE,
+        values.encoded_pairs,
+        _RESOURCE,
+        default=dict,
+        help="service.name, service.version, deployment.environment.name and any others",
+        example="service.name=my-agents,deployment.environment.name=production",
+    )
+
+    capture: str = _setting(
+        _CONTENT,
+        values.choice("all", "messages", "explicit", "none"),
+        "OTEL_AGENTS_CAPTURE_CONTENT",
+        (_CAPTURE, values.otel_capture),
+        default="explicit",
+        help="all (messages, and arguments and results of decorated functions), messages (of model calls), "
+        "explicit (what the app hands over itself) or none; OTel's variable takes no_content, span_only, "
+        "event_only or span_and_event",
+        example="all",
+    )
+    capture_events: bool = _setting(
+        _CONTENT,
+        values.boolean,
+        (_CAPTURE, values.otel_capture_events),
+        default=False,
+        help="content in events, as event_only and span_and_event ask",
+    )
+    eager_content: bool = _setting(
+        _CONTENT,
+        values.boolean,
+        "OTEL_AGENTS_EAGER_CONTENT",
+        default=False,
+        help="set content before a span ends, for apps that have exporters of their own",
+    )
+    max_value_chars: int = _setting(
+        _CONTENT,
+        values.whole_number(64),
+        "OTEL_AGENTS_MAX_VALUE_CHARS",
+        default=262144,
+        help="characters of one content attribute; the rest is cut, with a marker",
+    )
+    redact_keys: tuple[str, ...] = _setting(
+        _CONTENT,
+        values.words,
+        "OTEL_AGENTS_REDACT_KEYS",
+        default=(),
+        help="further names whose values are redacted, parted by commas",
+        example="iban,customer_number",
+    )
+    redact_patterns: tuple[str, ...] = _setting(
+        _CONTENT,
+        values.patterns,
+        "OTEL_AGENTS_REDACT_PATTERNS",
+        default=(),
+        help="further regular expressions whose matches are redacted: a JSON list, or one a line",
+        example='["ACME-[0-9]{8}"]',
+    )
+
+    provider_hosts: Mapping[str, str] = _setting(
+        _CALLS,
+        values.pairs,
+        "OTEL_AGENTS_PROVIDER_HOSTS",
+        default=dict,
+        help="host:port=provider (or host=provider) for proxies and gateways, parted by commas",
+        example="llm.internal:8080=openai",
+    )
+    propagate_hosts: tuple[str, ...] = _setting(
+        _CALLS,
+        values.words,
+        "OTEL_AGENTS_PROPAGATE_HOSTS",
+        default=(),
+        help="model hosts that are sent traceparent; none are by default",
+        example="llm.internal:8080",
+    )
+    http_spans: bool = _setting(
+        _CALLS,
+        values.boolean,
+        "OTEL_AGENTS_HTTP_SPANS",
+        default=False,
+        help="HTTP spans of model calls beside ours",
+    )
+
+    metrics_host: str = _setting(
+        _METRICS,
+        values.text,
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        default="127.0.0.1",
+        help="where direct mode serves /metrics",
+    )
+    metrics_port: int = _setting(
+        _METRICS,
+        values.port,
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        default=9464,
+        help="port of /metrics; 0 takes any free one",
+    )
+    metric_interval: float = _setting(
+        _METRICS,
+        values.milliseconds_as_seconds,
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        default=10.0,
+        help="milliseconds between two exports of metrics",
+        example="10000",
+    )
+    label_limit: int = _setting(
+        _METRICS,
+        values.whole_number(1),
+        "OTEL_AGENTS_LABEL_LIMIT",
+        default=100,
+        help="different values one label may take; further ones become `other`",
+    )
+
+    schedule_delay: float = _setting(
+        _EXPORT,
+        values.milliseconds_as_seconds,
+        "OTEL_BSP_SCHEDULE_DELAY",
+        default=1.0,
+        help="milliseconds between two exports of spans",
+        example="1000",
+    )
+    max_queue_size: int = _setting(
+        _EXPORT,
+        values.whole_number(1),
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        default=8192,
+        help="spans kept in memory for export",
+    )
+    max_batch_size: int = _setting(
+        _EXPORT,
+        values.whole_number(1),
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        default=256,
+        help="spans of one request",
+    )
+    export_timeout: float = _setting(
+        _EXPORT,
+        values.milliseconds_as_seconds,
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        default=10.0,
+        help="milliseconds for the export of one batch, retries included",
+        example="10000",
+    )
+    traces_sampler: str = _setting(
+        _EXPORT,
+        values.text,
+        "OTEL_TRACES_SAMPLER",
+        default="parentbased_always_on",
+        help="OTel's samplers by name; tokens and costs are counted for unsampled calls too",
+    )
+    traces_sampler_arg: str | None = _setting(
+        _EXPORT,
+        values.text,
+        "OTEL_TRACES_SAMPLER_ARG",
+        default=None,
+        help="the sampler's argument, such as a ratio",
+        example="0.1",
+    )
+
+    home: Path = _setting(  # noqa: RUF009
+        _STACK,
+        values.folder,
+        "OTEL_AGENTS_HOME",
+        default=_default_home,
+        help="state of the local stack: data, logs, keys",
+        example="~/.otel-agents",
+    )
+    cache_dir: Path = _setting(  # noqa: RUF009
+        _STACK,
+        values.folder,
+        "OTEL_AGENTS_CACHE_DIR",
+        default=_default_cache,
+        help="what is slow to build, by version: the Collector",
+        example="~/.cache/otel-agents",
+    )
+    backend_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_UI_PORT", default=3000, help="local backend and its web UI"
+    )
+    otlp_grpc_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_OTLP_GRPC_PORT", default=4317, help="Collector, OTLP by gRPC"
+    )
+    otlp_http_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_OTLP_HTTP_PORT", default=4318, help="Collector, OTLP by HTTP"
+    )
+    collector_metrics_port: int = _setting(
+        _STACK,
+        values.port,
+        "OTEL_AGENTS_COLLECTOR_METRICS_PORT",
+        default=8889,
+        help="Collector, the apps' metrics for Prometheus",
+    )
+    collector_self_port: int = _setting(
+        _STACK,
+        values.port,
+        "OTEL_AGENTS_COLLECTOR_SELF_PORT",
+        default=8888,
+        help="Collector, metrics about itself",
+    )
+    collector_health_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_COLLECTOR_HEALTH_PORT", default=13133, help="Collector, health"
+    )
+    prometheus_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_PROMETHEUS_PORT", default=9090, help="Prometheus"
+    )
+    bridge_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_BRIDGE_PORT", default=4319, help="bridge between them"
+    )
+    model_server_port: int = _setting(
+        _STACK, values.port, "OTEL_AGENTS_MODEL_SERVER_PORT", default=4010, help="demo's model server"
+    )
+    collector_bin: str | None = _setting(
+        _STACK,
+        values.text,
+        "OTELCOL_BIN",
+        default=None,
+        help="the Collector's binary; else PATH, the cache, Docker or a build with Go",
+        example="/usr/local/bin/otelcol-contrib",
+    )
+    prometheus_bin: str | None = _setting(
+        _STACK,
+        values.text,
+        "PROMETHEUS_BIN",
+        default=None,
+        help="Prometheus' binary; else PATH",
+        example="/usr/bin/prometheus",
+    )
+
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Where each setting's value came from, by the setting's name."""
+    warnings: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """What was odd but could be lived with; one line each, for a log."""
+
+    def otlp(self, signal: str) -> Otlp | None:
+        """How ``signal`` (``traces``, ``metrics`` or ``logs``) goes to the Collector; None when it does not.
+
+        It does not when the signal's exporter is not ``otlp``, or when only other signals have endpoints.
+        """
+        if getattr(self, f"{signal}_exporter") != "otlp" or self.mode != "collector":
+            return None
+        own = {
+            what: getattr(self, f"otlp_{signal}_{what}")
+            for what in ("endpoint", "protocol", "headers", "timeout", "compression")
+        }
+        protocol = own["protocol"] or self.otlp_protocol
+        endpoint, base = own["endpoint"], self.otlp_endpoint
+        if endpoint is None and base is None:
+            if self.otlp_traces_endpoint or self.otlp_metrics_endpoint or self.otlp_logs_endpoint:
+                return None
+            base = DEFAULT_OTLP_GRPC if protocol == "grpc" else DEFAULT_OTLP_HTTP
+        if endpoint is None:
+            endpoint = base if protocol == "grpc" else f"{base}/v1/{signal}"
+        return Otlp(
+            str(endpoint),
+            protocol,
+            self.otlp_headers if own["headers"] is None else own["headers"],
+            own["timeout"] or self.otlp_timeout,
+            own["compression"] or self.otlp_compression,
+        )
+
+
+@cache
+def table() -> Mapping[str, Declared]:
+    """What is declared about each setting, by field name, in the order of :class:`Settings`."""
+    return {one.name: one.metadata["declared"] for one in fields(Settings) if "declared" in one.metadata}
