@@ -1,0 +1,214 @@
+"""What a call costs: prices from genai-prices, turned into a rate card a model.
+
+The library finds the model and knows the prices; that takes about 90 us a call. Most prices are
+plain (so many dollars a token of each kind), so the library is asked once a model for the price of
+a million tokens of each kind, and a call's cost is then a sum of six products. Prices that depend
+on the size of the prompt or on the time of day are asked of the library at every call.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from otel_agents.accounting.record import NO_MODEL, NO_USAGE, UNKNOWN_MODEL, CallRecord
+from otel_agents.accounting.usage import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelPrice, PriceContext
+
+logger = logging.getLogger(__name__)
+
+_MILLION: Final = 1_000_000
+#: Seconds after which a rate card is made anew (prices can change on a date).
+_CARD_LIFETIME: Final = 300.0
+_CARD_LIMIT: Final = 1024
+
+#: The conventions' provider names → genai-prices' provider ids, where they differ.
+_PROVIDER_IDS: Final = {
+    "aws.bedrock": "aws",
+    "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "gcp.gemini": "google",
+    "gcp.vertex_ai": "google",
+    "gcp.gen_ai": "google",
+    "mistral_ai": "mistral",
+    "x_ai": "x-ai",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RateCard:
+    """USD for one token of each disjoint kind; exact decimals, since they are summed over years."""
+
+    input: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    cache_write_1h: Decimal
+    output: Decimal
+
+    def cost(self, usage: Usage) -> Decimal:
+        """USD for ``usage``. Reasoning tokens are billed as output by every provider."""
+        plain = max(usage.input - usage.cache_read - usage.cache_write, 0)
+        return (
+            self.input * plain
+            + self.cache_read * usage.cache_read
+            + self.cache_write * (usage.cache_write - usage.cache_write_1h)
+            + self.cache_write_1h * usage.cache_write_1h
+            + self.output * usage.output
+        )
+
+
+class _Unpriced(Exception):
+    """No price is known for the model."""
+
+
+_cards: dict[tuple[str, str, str | None], tuple[float, RateCard | None]] = {}
+_cards_lock = threading.Lock()
+_warm = threading.Event()
+
+
+def price(record: CallRecord) -> None:
+    """Fills ``record.cost`` (USD) or ``record.unpriced_reason``. Never raises.
+
+    A cost that is already there stays. A failed call without usage costs nothing and is not
+    counted as unpriced.
+    """
+    if record.cost is not None:
+        return
+    if record.usage is None:
+        if record.error_type is None:
+            record.unpriced_reason = NO_USAGE
+        return
+    # The model that answered is the one that is billed; the requested name may be an alias.
+    models = [model for model in (record.response_model, record.request_model) if model]
+    if not models:
+        record.unpriced_reason = NO_MODEL
+        return
+    for model in models:
+        try:
+            record.cost = float(_cost(record.provider, model, record.service_tier, record.usage))
+            return
+        except _Unpriced:
+            continue
+        except Exception:
+            logger.debug("no price for %s %s", record.provider, model, exc_info=True)
+    record.unpriced_reason = UNKNOWN_MODEL
+
+
+def warm_up() -> None:
+    """Imports the price data (about half a second) so that no call has to wait for it."""
+    if not _warm.is_set():
+        import genai_prices.data_snapshot
+
+        genai_prices.data_snapshot.get_snapshot()
+        _warm.set()
+
+
+def _cost(provider: str, model: str, tier: str | None, usage: Usage) -> Decimal:
+    key = (provider, model, tier)
+    now = time.monotonic()
+    cached = _cards.get(key)
+    if cached is None or now - cached[0] > _CARD_LIFETIME:
+        card = _rate_card(provider, model, tier)
+        with _cards_lock:
+            if len(_cards) >= _CARD_LIMIT:
+                _cards.clear()
+            _cards[key] = (now, card)
+    else:
+        card = cached[1]
+    if card is None or usage.input_audio or usage.output_audio:
+        return _library_cost(provider, model, tier, usage)
+    return card.cost(usage)
+
+
+def _library_cost(provider: str, model: str, tier: str | None, usage: Usage) -> Decimal:
+    """The library's own answer for this very usage."""
+    import genai_prices
+
+    try:
+        return genai_prices.calc_price(
+            _library_usage(usage),
+            model,
+            provider_id=_provider_id(provider),
+            price_context=_price_context(tier),
+        ).total_price
+    except LookupError as missing:
+        raise _Unpriced(model) from missing
+
+
+def _library_usage(usage: Usage) -> object:
+    from genai_prices import Usage as LibraryUsage
+
+    known = {
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "input_audio_tokens": usage.input_audio,
+        "output_audio_tokens": usage.output_audio,
+        "cache_audio_read_tokens": usage.cache_audio_read,
+    }
+    return LibraryUsage(**{name: count for name, count in known.items() if count})
+
+
+def _rate_card(provider: str, model: str, tier: str | None) -> RateCard | None:
+    """The model's rates, or None when its price is not plain.
+
+    Raises:
+        _Unpriced: the library does not know the model.
+    """
+    if not _is_plain(provider, model):
+        return None
+
+    def rate(usage: Usage) -> Decimal:
+        return _library_cost(provider, model, tier, usage) / _MILLION
+
+    return RateCard(
+        input=rate(Usage(input=_MILLION)),
+        cache_read=rate(Usage(input=_MILLION, cache_read=_MILLION)),
+        cache_write=rate(Usage(input=_MILLION, cache_write=_MILLION)),
+        cache_write_1h=rate(Usage(input=_MILLION, cache_write=_MILLION, cache_write_1h=_MILLION)),
+        output=rate(Usage(output=_MILLION)),
+    )
+
+
+def _is_plain(provider: str, model: str) -> bool:
+    """Whether the model has one price for each kind of token, at all times and sizes."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        _, info = get_snapshot().find_provider_model(model, None, _provider_id(provider), None)
+    except LookupError as missing:
+        raise _Unpriced(model) from missing
+    prices: ModelPrice | list[object] = info.prices  # type: ignore[assignment]
+    if isinstance(prices, list):
+        return False
+    values = vars(prices)
+    # A price for each request, or for a kind of token that the card lacks, is left to the library.
+    known = {
+        "input_mtok",
+        "cache_read_mtok",
+        "cache_write_mtok",
+        "cache_write_1h_mtok",
+        "output_mtok",
+        "input_audio_mtok",
+        "output_audio_mtok",
+        "cache_audio_read_mtok",
+    }
+    return all(
+        value is None or (name in known and isinstance(value, Decimal)) for name, value in values.items()
+    )
+
+
+def _provider_id(provider: str) -> str:
+    return _PROVIDER_IDS.get(provider, provider)
+
+
+def _price_context(tier: str | None) -> PriceContext | None:
+    return {"service_tier": tier} if tier else None

@@ -1,0 +1,128 @@
+"""Builds the exporters for a mode: OTLP to a Collector, OTLP straight to Langfuse, or the console."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from otel_agents.config import Otlp, Settings
+
+#: Langfuse 4.16 answers 400 to anything above 4; with 4 it writes spans at once instead of after minutes.
+LANGFUSE_INGESTION_VERSION: Final = "4"
+
+
+def langfuse_traces_url(base_url: str) -> str:
+    """Where Langfuse takes OTLP traces (over HTTP only; it has no gRPC)."""
+    return f"{base_url.rstrip('/')}/api/public/otel/v1/traces"
+
+
+def langfuse_headers(public_key: str, secret_key: str) -> dict[str, str]:
+    """Basic authorisation with a project's keys, and the ingestion version."""
+    token = base64.b64encode(f"{public_key}:{secret_key}".encode()).decode()
+    return {"Authorization": f"Basic {token}", "x-langfuse-ingestion-version": LANGFUSE_INGESTION_VERSION}
+
+
+def span_exporter(settings: Settings) -> SpanExporter | None:
+    """Where spans go: the Collector or Langfuse by mode, the console when asked; None for nowhere."""
+    if settings.traces_exporter == "console":
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+        return ConsoleSpanExporter()
+    if settings.mode == "direct" and settings.traces_exporter != "none":
+        return _langfuse_span_exporter(settings)
+    target = settings.otlp("traces")
+    if target is None:
+        return None
+    if target.protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+
+        return GrpcExporter(**_grpc_arguments(target))
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(**_http_arguments(target))
+
+
+def metric_exporter(settings: Settings) -> MetricExporter | None:
+    """Where metrics are pushed; None when they are scraped or not wanted.
+
+    Always cumulative, so that a repeated batch counts nothing twice.
+    """
+    if settings.metrics_exporter == "console":
+        from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+
+        return ConsoleMetricExporter()
+    target = settings.otlp("metrics")
+    if target is None:
+        return None
+    if target.protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+
+        return GrpcExporter(**_grpc_arguments(target), preferred_temporality=_cumulative())
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+    return OTLPMetricExporter(**_http_arguments(target), preferred_temporality=_cumulative())
+
+
+def log_exporter(settings: Settings) -> LogRecordExporter | None:
+    """Where events go (evaluation results, message content); None for nowhere."""
+    if settings.logs_exporter == "console":
+        from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
+
+        return ConsoleLogRecordExporter()
+    target = settings.otlp("logs")
+    if target is None:
+        return None
+    if target.protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
+
+        return GrpcExporter(**_grpc_arguments(target))
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+
+    return OTLPLogExporter(**_http_arguments(target))
+
+
+def _langfuse_span_exporter(settings: Settings) -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(
+        endpoint=langfuse_traces_url(settings.langfuse_base_url),
+        headers=langfuse_headers(settings.langfuse_public_key or "", settings.langfuse_secret_key or ""),
+        compression=Compression.Gzip,  # the only compression that Langfuse decodes
+        timeout=settings.export_timeout,
+    )
+
+
+def _http_arguments(target: Otlp) -> dict[str, Any]:
+    from opentelemetry.exporter.otlp.proto.http import Compression
+
+    return {
+        "endpoint": target.endpoint,
+        "headers": dict(target.headers) or None,
+        "timeout": target.timeout,
+        "compression": Compression.Gzip if target.compression == "gzip" else Compression.NoCompression,
+    }
+
+
+def _grpc_arguments(target: Otlp) -> dict[str, Any]:
+    from grpc import Compression
+
+    return {
+        "endpoint": target.endpoint,
+        "insecure": target.endpoint.startswith("http://") or None,
+        "headers": tuple((name.lower(), value) for name, value in target.headers.items()) or None,
+        "timeout": target.timeout,
+        "compression": Compression.Gzip if target.compression == "gzip" else Compression.NoCompression,
+    }
+
+
+def _cumulative() -> dict[type, Any]:
+    from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
+    from opentelemetry.sdk.metrics.export import AggregationTemporality
+
+    return dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.CUMULATIVE)

@@ -1,0 +1,272 @@
+"""Our span processor: collects ended spans, completes them, and sends them in batches.
+
+What a caller pays is an append to a queue. Everything else (message content, the mapping to
+Langfuse in direct mode, the network) happens on the pipeline's thread, on a copy of the span,
+because a span's attributes are frozen once it has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_agents.export import roots
+from otel_agents.export.result import FlushResult, Ledger
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+logger = logging.getLogger(__name__)
+
+#: Turns an ended span into what the backend gets, or None when it is not meant for it.
+Edge = Callable[[ReadableSpan], ReadableSpan | None]
+Deferred = Callable[[], Mapping[str, "AttributeValue"]]
+
+_DEFERRED_LIMIT: Final = 50_000
+#: Failed batches are tried again; after this many times the batch is given up and counted.
+_ATTEMPTS: Final = 20
+_RETRY_DELAY: Final = (1.0, 30.0)
+
+
+class SpanPipeline(SpanProcessor):
+    """Batches ended spans for one exporter.
+
+    Args:
+        exporter: where completed spans go.
+        inherited: attributes that a span takes over from the context it starts in.
+        edge: last change to a span before it leaves; None leaves it as it is.
+        count: told of every outcome: ``(outcome, spans, reason)``.
+        delay: seconds between exports.
+        max_queue: ended spans kept in memory; beyond it the newest are dropped and counted.
+        max_batch: spans in one export.
+    """
+
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        *,
+        inherited: Callable[[Context | None], Mapping[str, AttributeValue]],
+        edge: Edge | None = None,
+        count: Callable[[str, int, str | None], None] | None = None,
+        delay: float = 1.0,
+        max_queue: int = 8192,
+        max_batch: int = 256,
+    ) -> None:
+        self._exporter = exporter
+        self._inherited = inherited
+        self._edge = edge
+        self._count = count
+        self._delay = delay
+        self._max_queue = max_queue
+        self._max_batch = max_batch
+        self._ledger = Ledger()
+        self._attempts = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._ended: deque[ReadableSpan] = deque()
+        self._ready: deque[ReadableSpan] = deque()  # completed, being sent or to be sent again
+        self._deferred: OrderedDict[int, Deferred] = OrderedDict()
+        self._deferred_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._sending = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        self._stopped = False
+
+    # --- the caller's side ---------------------------------------------------------------------
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        try:
+            existing = span.attributes or {}
+            for name, value in self._inherited(parent_context).items():
+                if name not in existing:
+                    span.set_attribute(name, value)
+            roots.mark(span, parent_context)
+        except Exception:
+            logger.debug("otel-agents: could not complete a starting span", exc_info=True)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.context
+        if self._stopped or context is None or not context.trace_flags.sampled:
+            return
+        if len(self._ended) + len(self._ready) >= self._max_queue:
+            self._note("dropped", 1, "queue_full")
+            return
+        self._ended.append(span)
+        if self._thread is None:
+            self._start()
+        if len(self._ended) >= self._max_batch:
+            self._wake.set()
+
+    def defer(self, span_id: int, complete: Deferred) -> None:
+        """Has ``complete()`` add attributes to the exported copy of the span ``span_id``."""
+        with self._deferred_lock:
+            earlier = self._deferred.get(span_id)
+            self._deferred[span_id] = complete if earlier is None else _both(earlier, complete)
+            if len(self._deferred) > _DEFERRED_LIMIT:  # spans that never end must not fill the memory
+                self._deferred.popitem(last=False)
+
+    # --- the pipeline's side -------------------------------------------------------------------
+
+    def flush(self, timeout: float = 10.0) -> FlushResult:
+        """Sends what has ended so far. Returns when it is sent or ``timeout`` seconds are over."""
+        started = time.monotonic()
+        deadline = started + timeout
+        while self._waiting() and time.monotonic() < deadline:
+            if not self._sending.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+                break
+            try:
+                sent = self._send_batch()
+            finally:
+                self._sending.release()
+            if not sent and self._waiting():
+                time.sleep(min(0.2, max(deadline - time.monotonic(), 0.0)))
+        return self._ledger.take(self._waiting(), time.monotonic() - started)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        # Called by a provider that others flush too: what it sends is reported by our own flush().
+        deadline = time.monotonic() + timeout_millis / 1000
+        while self._waiting() and time.monotonic() < deadline:
+            with self._sending:
+                if not self._send_batch():
+                    return False
+        return not self._waiting()
+
+    def close(self, timeout: float = 5.0) -> FlushResult:
+        """Sends what is left for at most ``timeout`` seconds, then counts the rest as dropped."""
+        if self._stopped:
+            return FlushResult()
+        result = self.flush(timeout)
+        self._stopped = True
+        self._wake.set()
+        if result.pending:
+            self._note("dropped", result.pending, "shutdown")
+            lost = self._ledger.take(0, 0.0)
+            result = FlushResult(
+                delivered=result.delivered + lost.delivered,
+                dropped=result.dropped + lost.dropped,
+                filtered=result.filtered,
+                reasons={**result.reasons, **lost.reasons},
+                elapsed=result.elapsed,
+            )
+            logger.warning("otel-agents: %d spans could not be sent before the end", result.dropped)
+        self._exporter.shutdown()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1.0)
+        return result
+
+    def shutdown(self) -> None:
+        # The provider that we were added to is going down; it may not be ours, but it has no more spans.
+        self.close()
+
+    def after_fork(self) -> None:
+        """A child starts empty: its parent sends what the parent ended."""
+        self._ledger = Ledger()
+        self._reset()
+
+    def _waiting(self) -> int:
+        return len(self._ended) + len(self._ready)
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(target=self._run, name="otel-agents-export", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        pause = self._delay
+        while not self._stopped:
+            self._wake.wait(pause)
+            self._wake.clear()
+            pause = self._delay
+            while self._waiting() and not self._stopped:
+                with self._sending:
+                    if not self._send_batch():
+                        low, high = _RETRY_DELAY
+                        pause = min(low * 2 ** min(self._attempts, 5), high)
+                        break
+
+    def _send_batch(self) -> bool:
+        """Completes and sends up to one batch; False when the backend did not take it."""
+        while self._ended and len(self._ready) < self._max_batch:
+            completed = self._complete(self._ended.popleft())
+            if completed is None:
+                self._note("filtered", 1, None)
+            else:
+                self._ready.append(completed)
+        batch = [self._ready[index] for index in range(min(len(self._ready), self._max_batch))]
+        if not batch:
+            return True
+        if self._export(batch) is SpanExportResult.SUCCESS:
+            outcome, reason = "delivered", None
+        else:
+            self._attempts += 1
+            if self._attempts < _ATTEMPTS:
+                return False
+            outcome, reason = "dropped", "export_failed"
+            logger.warning("otel-agents: gave up on %d spans after %d attempts", len(batch), self._attempts)
+        self._attempts = 0
+        for _ in batch:
+            self._ready.popleft()
+        self._note(outcome, len(batch), reason)
+        return True
+
+    def _export(self, batch: Sequence[ReadableSpan]) -> SpanExportResult:
+        try:
+            return self._exporter.export(batch)
+        except Exception:
+            logger.exception("otel-agents: the exporter failed")
+            return SpanExportResult.FAILURE
+
+    def _complete(self, span: ReadableSpan) -> ReadableSpan | None:
+        context = span.context
+        complete = None
+        if context is not None:
+            with self._deferred_lock:
+                complete = self._deferred.pop(context.span_id, None)
+        try:
+            if complete is not None:
+                span = with_attributes(span, complete())
+            return span if self._edge is None else self._edge(span)
+        except Exception:
+            logger.exception("otel-agents: a span is sent without its content")
+            return span
+
+    def _note(self, outcome: str, spans: int, reason: str | None) -> None:
+        self._ledger.add(outcome, spans, reason)
+        if self._count is not None:
+            self._count(outcome, spans, reason)
+
+
+def with_attributes(span: ReadableSpan, attributes: Mapping[str, AttributeValue]) -> ReadableSpan:
+    """A copy of an ended span that has ``attributes`` beside (and in place of) its own."""
+    if not attributes:
+        return span
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={**(span.attributes or {}), **attributes},
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _both(first: Deferred, second: Deferred) -> Deferred:
+    return lambda: {**first(), **second()}

@@ -1,0 +1,96 @@
+"""Fits our span processor into whatever tracer provider the app has, or will have.
+
+Three cases, and one later surprise:
+
+- nobody has set a provider: an SDK provider of ours becomes the global one;
+- an SDK provider is there: our processor is added to it;
+- something else is there (ddtrace's has no ``add_span_processor``): we keep a provider to ourselves;
+- a library sets a provider *after* us: OpenTelemetry would refuse it with "Overriding of current
+  TracerProvider is not allowed" and that library's spans would take its settings from nowhere.
+  We let it have its way and add our processor to its provider too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.util._once import Once
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+logger = logging.getLogger(__name__)
+
+
+def install(processor: SpanProcessor, resource: Resource) -> TracerProvider | None:
+    """Attaches ``processor`` to the global provider, making one when there is none.
+
+    Returns:
+        A private provider for our own spans when the global one takes no processors, else None.
+    """
+    from opentelemetry.sdk.trace import TracerProvider
+
+    existing = trace.get_tracer_provider()
+    if isinstance(existing, trace.ProxyTracerProvider):
+        # The sampler comes from OTEL_TRACES_SAMPLER, the limits from OTEL_SPAN_*: the SDK reads them.
+        ours = TracerProvider(resource=resource, shutdown_on_exit=False)
+        ours.add_span_processor(processor)
+        trace.set_tracer_provider(ours)
+        _give_way(lambda later: _attach(later, processor))
+        return None
+    if _attach(existing, processor):
+        return None
+    logger.warning(
+        "otel-agents: %s takes no span processors; agents' spans go through a provider of our own",
+        type(existing).__qualname__,
+    )
+    private = TracerProvider(resource=resource, shutdown_on_exit=False)
+    private.add_span_processor(processor)
+    return private
+
+
+def detach(processor: SpanProcessor) -> None:
+    """Takes ``processor`` out of the global provider again, as far as the SDK's structure is known."""
+    group = getattr(trace.get_tracer_provider(), "_active_span_processor", None)
+    processors = getattr(group, "_span_processors", None)
+    if group is not None and isinstance(processors, tuple) and processor in processors:
+        group._span_processors = tuple(one for one in processors if one is not processor)
+
+
+def holds_langfuse_processor() -> bool:
+    """Whether the global provider already sends to Langfuse through the Langfuse SDK's own processor."""
+    group = getattr(trace.get_tracer_provider(), "_active_span_processor", None)
+    processors = getattr(group, "_span_processors", ())
+    return any(type(one).__name__ == "LangfuseSpanProcessor" for one in processors)
+
+
+def _attach(provider: Any, processor: SpanProcessor) -> bool:
+    add = getattr(provider, "add_span_processor", None)
+    if add is None:
+        return False
+    add(processor)
+    return True
+
+
+class _LetOthersIn(Once):
+    """Stands in for the guard of ``set_tracer_provider`` while the global provider is ours."""
+
+    def __init__(self, attach: Callable[[Any], object]) -> None:
+        super().__init__()
+        self._attach = attach
+
+    def do_once(self, func: Callable[[], None]) -> bool:
+        set_it = super().do_once(func)  # the first to come after us wins, as it would have without us
+        if set_it:
+            self._attach(trace.get_tracer_provider())
+        return set_it
+
+
+def _give_way(attach: Callable[[Any], object]) -> None:
+    # The guard is private to OpenTelemetry; without it a later provider is refused, as it always was.
+    if isinstance(getattr(trace, "_TRACER_PROVIDER_SET_ONCE", None), Once):
+        trace._TRACER_PROVIDER_SET_ONCE = _LetOthersIn(attach)

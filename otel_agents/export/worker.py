@@ -1,0 +1,81 @@
+"""One thread for the work that a model call leaves behind.
+
+The caller's side only appends to a queue; counting, which locks and looks up attributes, happens
+here. The queue is bounded: beyond its limit the caller does the work itself, so that no count is
+ever lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+logger = logging.getLogger(__name__)
+
+_LIMIT: Final = 100_000
+#: Seconds between two looks at the queue; short, so that a scrape sees what just happened.
+_INTERVAL: Final = 0.2
+
+
+class Worker:
+    """Runs submitted functions in order, on a daemon thread that starts with the first of them."""
+
+    def __init__(self, name: str = "otel-agents-worker") -> None:
+        self._name = name
+        self._reset()
+
+    def _reset(self) -> None:
+        self._tasks: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._wake = threading.Event()
+        self._running = threading.Lock()
+        self._start_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def submit(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Has ``function(*arguments)`` run soon; its exceptions are logged and go nowhere."""
+        if self._thread is None and not self._stopped:
+            self._start()
+        self._tasks.append((function, arguments))
+        if self._stopped or len(self._tasks) > _LIMIT:
+            self.drain()
+
+    def drain(self) -> None:
+        """Runs everything that is queued now, on the calling thread."""
+        with self._running:
+            while self._tasks:
+                try:
+                    function, arguments = self._tasks.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                try:
+                    function(*arguments)
+                except Exception:
+                    logger.exception("otel-agents: could not record telemetry")
+
+    def stop(self) -> None:
+        """Runs what is queued and ends the thread; later submissions run on the caller's thread."""
+        self._stopped = True
+        self._wake.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=2.0)
+        self.drain()
+
+    def after_fork(self) -> None:
+        """A child has no thread and must not count what its parent counts."""
+        self._reset()
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wake.wait(_INTERVAL)
+            self.drain()

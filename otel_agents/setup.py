@@ -1,0 +1,312 @@
+"""Puts everything together: ``configure``, ``instrument``, ``flush``, ``shutdown``."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from otel_agents import runtime, semconv
+from otel_agents.export.result import FlushResult
+from otel_agents.runtime import Runtime
+from otel_agents.version import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otel_agents.config import Settings
+    from otel_agents.export.pipeline import Edge
+    from otel_agents.privacy import Redactor
+
+logger = logging.getLogger(__name__)
+
+_lock = threading.RLock()
+_configured: Runtime | None = None
+_hooks_registered = False
+
+
+def configure(
+    *,
+    redact: Callable[[str, object], object] | None = None,
+    instrument_libraries: bool = True,
+    **settings: object,
+) -> Settings:
+    """Starts sending telemetry, as arguments, environment and ``.env`` say. Calling it again changes nothing.
+
+    Where it goes is chosen by what is set: an OTLP endpoint means a Collector; else Langfuse's keys
+    mean Langfuse directly, with ``/metrics`` served by this process; else nothing is sent, and one
+    warning says so. Works before and after other libraries set a tracer provider.
+
+    Args:
+        redact: called with ``(key, value)`` for every value that is exported; its answer is exported
+            instead. When it fails, the value is redacted.
+        instrument_libraries: also call :func:`instrument`.
+        settings: any setting by its name in ``otel_agents.config.Settings``, such as
+            ``service_name="orchestrator"`` or ``capture="all"``. They win over the environment.
+
+    Returns:
+        The settings in force.
+
+    Raises:
+        otel_agents.ConfigError: a setting cannot be used; the message names it and says what to do.
+    """
+    global _configured
+    from otel_agents import config
+
+    with _lock:
+        if _configured is not None:
+            if settings:
+                logger.warning("otel-agents: already configured; call shutdown() before configuring anew")
+            return _configured.settings
+        config.export_dotenv()
+        resolved = config.resolve(settings)
+        for warning in resolved.warnings:
+            logger.warning("otel-agents: %s", warning)
+        made = _build(resolved, redact)
+        runtime.replace(made)
+        _configured = made
+        _register_process_hooks()
+        if resolved.enabled:
+            made.worker.submit(_warm_up)
+            if instrument_libraries:
+                instrument()
+        return resolved
+
+
+def instrument() -> None:
+    """Hooks the HTTP clients that model calls go through, and threads. Calling it again changes nothing.
+
+    Needs no ``configure()``: spans then go to whatever tracer provider is global. Libraries are
+    hooked when they are imported; none is imported here.
+    """
+    from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+    from otel_agents import wire
+    from otel_agents.instrumentation import instrument_http_clients
+
+    with _lock:
+        threads = ThreadingInstrumentor()
+        if not threads.is_instrumented_by_opentelemetry:
+            threads.instrument()
+        wire.install()
+        instrument_http_clients()
+
+
+def flush(timeout: float = 10.0) -> FlushResult:
+    """Sends what is in memory and says what became of it.
+
+    Args:
+        timeout: seconds; what has not been sent by then is ``pending`` and is tried again later.
+    """
+    deadline = time.monotonic() + timeout
+    current = runtime.current()
+    current.worker.drain()
+    result = current.pipeline.flush(timeout) if current.pipeline is not None else FlushResult()
+    left = max(deadline - time.monotonic(), 0.1)
+    for provider in (current.logger_provider, current.meter_provider):
+        if provider is not None and hasattr(provider, "force_flush"):
+            provider.force_flush(timeout_millis=int(left * 1000))
+    if current.scores is not None:
+        current.scores.flush(left)
+    return result
+
+
+def shutdown(timeout: float = 5.0) -> FlushResult:
+    """Flushes for at most ``timeout`` seconds and stops. ``configure()`` may be called again afterwards."""
+    global _configured
+    with _lock:
+        made = _configured
+        if made is None:
+            return FlushResult()
+        _configured = None
+        return _stop(made, timeout)
+
+
+def _stop(made: Runtime, timeout: float) -> FlushResult:
+    from otel_agents.export import providers
+
+    deadline = time.monotonic() + timeout
+
+    def left() -> float:
+        return max(deadline - time.monotonic(), 0.2)
+
+    made.worker.drain()
+    result = FlushResult()
+    if made.pipeline is not None:
+        result = made.pipeline.close(left())
+        providers.detach(made.pipeline)
+    made.worker.stop()
+    if made.scores is not None:
+        made.scores.flush(left())
+        made.scores.close()
+    for provider in (made.logger_provider, made.meter_provider):
+        if provider is not None:
+            _quietly(provider.force_flush, timeout_millis=int(left() * 1000))
+            _quietly(provider.shutdown)
+    runtime.replace(None)
+    return result
+
+
+def _quietly(function: Callable[..., object], **arguments: Any) -> None:
+    try:
+        function(**arguments)
+    except Exception:
+        logger.debug("otel-agents: error while stopping", exc_info=True)
+
+
+def _warm_up() -> None:
+    from otel_agents.accounting import prices
+
+    prices.warm_up()
+
+
+def _build(settings: Settings, redact: Callable[[str, object], object] | None) -> Runtime:
+    from otel_agents.privacy import Redactor
+
+    redactor = Redactor.from_settings(settings, callback=redact)
+    made = Runtime(settings, redactor=redactor)
+    if not settings.enabled:
+        return made
+    if settings.mode == "disabled" and settings.traces_exporter != "console":
+        return made
+    resource = make_resource(settings)
+    _add_metrics(made, resource)
+    _add_events(made, resource)
+    _add_spans(made, resource, redactor)
+    return made
+
+
+def make_resource(settings: Settings) -> Resource:
+    """What this process is. ``service.instance.id`` is new for every process.
+
+    A user's own ``service.instance.id`` would make two processes one series in Prometheus, so it
+    moves to ``otel_agents.service.instance.id``.
+    """
+    from opentelemetry.sdk.resources import Resource
+
+    base = Resource.create({"service.name": settings.service_name})
+    attributes: dict[str, Any] = {
+        semconv.SERVICE_INSTANCE_ID: str(uuid.uuid4()),
+        semconv.TELEMETRY_DISTRO_NAME: "otel-agents",
+        semconv.TELEMETRY_DISTRO_VERSION: __version__,
+    }
+    if settings.environment:
+        attributes[semconv.DEPLOYMENT_ENVIRONMENT] = settings.environment
+    if settings.release:
+        attributes.setdefault("service.version", settings.release)
+    if own := base.attributes.get(semconv.SERVICE_INSTANCE_ID):
+        attributes["otel_agents.service.instance.id"] = own
+    return base.merge(Resource(attributes))
+
+
+def _add_metrics(made: Runtime, resource: Resource) -> None:
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+
+    from otel_agents.export import exporters
+
+    settings = made.settings
+    reader: MetricReader
+    exporter = exporters.metric_exporter(settings)
+    if exporter is not None:
+        reader = PeriodicExportingMetricReader(
+            exporter, export_interval_millis=settings.metric_interval * 1000
+        )
+    elif settings.metrics_exporter == "prometheus" or (
+        settings.mode == "direct" and settings.metrics_exporter == "otlp"
+    ):
+        from otel_agents.export import prometheus
+
+        reader = prometheus.start(settings, resource)
+    else:
+        return
+    made.meter_provider = MeterProvider(metric_readers=[reader], resource=resource, shutdown_on_exit=False)
+    if isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider):
+        metrics.set_meter_provider(made.meter_provider)
+
+
+def _add_events(made: Runtime, resource: Resource) -> None:
+    from otel_agents.export import exporters
+
+    settings = made.settings
+    if settings.mode == "direct":
+        from otel_agents.langfuse.scores import ScoreSender
+
+        made.scores = ScoreSender.from_settings(settings)
+        return
+    exporter = exporters.log_exporter(settings)
+    if exporter is None:
+        return
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=1000))
+    # Not made global: apps that log through OpenTelemetry choose their own way for it.
+    made.logger_provider = provider
+
+
+def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
+    from otel_agents.context import attributes as inherited
+    from otel_agents.export import exporters, providers
+    from otel_agents.export.pipeline import SpanPipeline
+
+    settings = made.settings
+    if settings.mode == "direct" and providers.holds_langfuse_processor():
+        logger.warning(
+            "otel-agents: the Langfuse SDK already exports this app's spans; not exporting them twice"
+        )
+        return
+    exporter = exporters.span_exporter(settings)
+    if exporter is None:
+        return
+    made.pipeline = SpanPipeline(
+        exporter,
+        inherited=inherited,
+        edge=_edge(settings, redactor),
+        count=lambda outcome, spans, reason: made.worker.submit(
+            lambda: made.meters.count_export(outcome, spans, reason)
+        ),
+        delay=settings.schedule_delay,
+        max_queue=settings.max_queue_size,
+        max_batch=settings.max_batch_size,
+    )
+    made.tracer_provider = providers.install(made.pipeline, resource)
+
+
+def _edge(settings: Settings, redactor: Redactor) -> Edge:
+    """What every span passes before it leaves: redaction for others' spans, Langfuse's names in direct mode."""
+    from otel_agents.export.pipeline import with_attributes
+
+    def redacted(span: ReadableSpan) -> ReadableSpan:
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name == semconv.SCOPE_NAME:
+            return span  # ours is redacted before it is set
+        return with_attributes(span, redactor.attributes(span.attributes or {}))
+
+    if settings.mode != "direct":
+        return redacted
+
+    from otel_agents.langfuse.edge import to_langfuse
+
+    def direct(span: ReadableSpan) -> ReadableSpan | None:
+        return to_langfuse(redacted(span))
+
+    return direct
+
+
+def _register_process_hooks() -> None:
+    global _hooks_registered
+    if _hooks_registered:
+        return
+    _hooks_registered = True
+    atexit.register(shutdown)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _configured is not None and _configured.after_fork())
