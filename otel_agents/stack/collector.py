@@ -86,9 +86,7 @@ def find_collector(settings: Settings | None = None) -> Path | None:
     if wanted := os.environ.get("OTELCOL_BIN"):
         found = shutil.which(wanted)
         if found is None:
-            raise CollectorNotFound(
-                f"OTELCOL_BIN={wanted} is not an executable file; correct it or unset it"
-            )
+            raise CollectorNotFound(f"OTELCOL_BIN={wanted} is not an executable file; correct it or unset it")
         return Path(found)
     for name in _NAMES_ON_PATH:
         if found := shutil.which(name):
