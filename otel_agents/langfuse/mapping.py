@@ -88,8 +88,8 @@ class Mapped:
     """A span as Langfuse gets it."""
 
     attributes: dict[str, AttributeValue]
-    parent_span_id: int | None
-    """The parent to export instead of the real one, or None to keep that."""
+    parent_span_id: str | None
+    """The parent to export instead of the real one, 16 hexadecimal digits; None keeps that."""
 
 
 def map_span(
@@ -268,8 +268,8 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _span_id(value: object) -> int | None:
+def _span_id(value: object) -> str | None:
     """The id in a parent hint; anything but 16 hexadecimal digits that are not all zero is no hint."""
-    if isinstance(value, str) and _SPAN_ID.match(value):
-        return int(value, 16) or None
+    if isinstance(value, str) and _SPAN_ID.match(value) and value != "0" * 16:
+        return value.lower()
     return None
