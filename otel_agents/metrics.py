@@ -73,7 +73,7 @@ class Instruments:
             )
 
         inference = "gen_ai.client.inference"
-        self.duration = histogram(f"{inference}.duration", "s", "Duration of a model call", DURATION_BUCKETS)
+        self.duration = histogram(f"{inference}.duration", "s", "Model call", DURATION_BUCKETS)
         self.first_chunk = histogram(
             f"{inference}.time_to_first_chunk",
             "s",
@@ -87,7 +87,7 @@ class Instruments:
             DURATION_BUCKETS,
         )
         usage = f"{inference}.usage"
-        self.input_tokens = counter(f"{usage}.input_tokens", "{token}", "Input tokens, cache included")
+        self.input_tokens = counter(f"{usage}.input_tokens", "{token}", "Input, cache included")
         self.output_tokens = counter(f"{usage}.output_tokens", "{token}", "Output tokens, reasoning included")
         self.cache_read = counter(
             f"{usage}.cache_read.input_tokens", "{token}", "Input tokens read from cache"
@@ -144,11 +144,7 @@ class Instruments:
         labels = self._call_labels(record)
         context = record.context
         embeddings = record.operation == semconv.OP_EMBEDDINGS
-        timed = (
-            {**labels, semconv.ERROR_TYPE: self._cap(semconv.ERROR_TYPE, record.error_type)}
-            if (record.error_type)
-            else labels
-        )
+        timed = self._with_error(labels, record.error_type)
         duration = self.embeddings_duration if embeddings else self.duration
         duration.record(record.duration, timed, context)
         if record.time_to_first_chunk is not None and record.stream:
@@ -198,9 +194,7 @@ class Instruments:
         base: AttributeMap = {semconv.OPERATION_NAME: operation, **self._user_labels(labels)}
         if name:
             base[semconv.AGENT_NAME] = self._cap(semconv.AGENT_NAME, name)
-        timed = (
-            {**base, semconv.ERROR_TYPE: self._cap(semconv.ERROR_TYPE, error_type)} if error_type else base
-        )
+        timed = self._with_error(base, error_type)
         self.agent_duration.record(duration, timed, context)
         self.agent_calls.record(inference_calls, base, context)
         self.agent_tools.record(tool_calls, base, context)
@@ -262,6 +256,11 @@ class Instruments:
             if record.server_port is not None:
                 labels[semconv.SERVER_PORT] = record.server_port
         return labels
+
+    def _with_error(self, labels: AttributeMap, error_type: str | None) -> AttributeMap:
+        if not error_type:
+            return labels
+        return {**labels, semconv.ERROR_TYPE: self._cap(semconv.ERROR_TYPE, error_type)}
 
     def _user_labels(self, labels: Mapping[str, str]) -> AttributeMap:
         return {name: self._cap(name, value) for name, value in labels.items()}

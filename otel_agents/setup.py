@@ -110,8 +110,8 @@ def flush(timeout: float = 10.0) -> FlushResult:
     result = current.pipeline.flush(timeout) if current.pipeline is not None else FlushResult()
     left = max(deadline - time.monotonic(), 0.1)
     for provider in (current.logger_provider, current.meter_provider):
-        if provider is not None and hasattr(provider, "force_flush"):
-            provider.force_flush(timeout_millis=int(left * 1000))
+        if provider is not None:
+            _quietly(provider.force_flush, timeout_millis=int(left * 1000))
     if current.scores is not None:
         current.scores.flush(left)
     return result
@@ -282,7 +282,7 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
 
 
 def _edge(settings: Settings, redactor: Redactor) -> Edge:
-    """What every span passes before it leaves: redaction for others' spans, Langfuse's names in direct mode."""
+    """What a span passes before it leaves: others' spans redacted, Langfuse's names in direct mode."""
     from otel_agents.export.pipeline import with_attributes
 
     def redacted(span: ReadableSpan) -> ReadableSpan:
@@ -302,6 +302,11 @@ def _edge(settings: Settings, redactor: Redactor) -> Edge:
     return direct
 
 
+def _after_fork() -> None:
+    if _configured is not None:
+        _configured.after_fork()
+
+
 def _register_process_hooks() -> None:
     global _hooks_registered
     if _hooks_registered:
@@ -309,4 +314,4 @@ def _register_process_hooks() -> None:
     _hooks_registered = True
     atexit.register(shutdown)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: _configured is not None and _configured.after_fork())
+        os.register_at_fork(after_in_child=_after_fork)

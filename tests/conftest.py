@@ -1,0 +1,31 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.metrics import _internal as metrics_internal
+from opentelemetry.util._once import Once
+
+
+@pytest.fixture
+def clean_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """OpenTelemetry as if nobody had set a provider yet, and no variable or file of the machine's."""
+    import os
+
+    from otel_agents import runtime, setup
+
+    for name in list(os.environ):
+        if name.startswith(("OTEL_EXPORTER", "OTEL_AGENTS_", "OTEL_SERVICE", "OTEL_RESOURCE", "LANGFUSE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_AGENTS_DOTENV", "off")
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(metrics_internal, "_METER_PROVIDER", None)
+    monkeypatch.setattr(metrics_internal, "_METER_PROVIDER_SET_ONCE", Once())
+    before = runtime.replace(None)
+    yield
+    setup.shutdown(timeout=1.0)
+    runtime.replace(before)
