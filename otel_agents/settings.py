@@ -296,6 +296,7 @@ class Settings:
         (_CAPTURE, values.otel_capture_events),
         default=False,
         help="content in events, as event_only and span_and_event ask",
+        example="span_and_event",
     )
     eager_content: bool = _setting(
         _CONTENT,

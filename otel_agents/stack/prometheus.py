@@ -1,0 +1,84 @@
+"""Prometheus for the local stack: found, configured, started by ``services``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from otel_agents.config import Settings
+from otel_agents.stack.errors import StackError
+from otel_agents.stack.ports import LOOPBACK, Ports
+
+
+def find(settings: Settings) -> Path | None:
+    """Prometheus' binary: ``$PROMETHEUS_BIN``, then PATH.
+
+    Raises:
+        StackError: ``PROMETHEUS_BIN`` names something that cannot be run.
+    """
+    if wanted := settings.prometheus_bin:
+        found = shutil.which(wanted)
+        if found is None:
+            raise StackError(f"PROMETHEUS_BIN={wanted} is not an executable file; correct it or unset it")
+        return Path(found)
+    found = shutil.which("prometheus")
+    return Path(found) if found else None
+
+
+def how_to_get() -> str:
+    """One line for a machine without Prometheus."""
+    if sys.platform == "darwin":
+        way = "`brew install prometheus`"
+    elif shutil.which("apt-get"):
+        way = "`sudo apt-get install prometheus`"
+    else:
+        way = "install it with your package manager"
+    return f"no Prometheus on this machine, going on without: {way}, or set PROMETHEUS_BIN"
+
+
+def configuration(ports: Ports, scrape_interval: float, metrics_port: int, with_collector: bool) -> str:
+    """The text of prometheus.yml (JSON, which is YAML too).
+
+    ``honor_labels`` keeps the ``job`` and ``instance`` that the apps' processes carry: each is its own
+    series, or counters of different processes would be taken for one that keeps resetting.
+    """
+    jobs: list[tuple[str, int, bool]]
+    if with_collector:
+        jobs = [
+            ("agents", ports.collector_metrics_port, True),
+            ("collector", ports.collector_self_port, False),
+            ("bridge", ports.bridge_port, True),
+        ]
+    else:
+        jobs = [("agents", metrics_port, True)]
+    interval = f"{int(scrape_interval * 1000)}ms"
+    return json.dumps(
+        {
+            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": "15s"},
+            "scrape_configs": [
+                {
+                    "job_name": name,
+                    "honor_labels": honor,
+                    "static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}],
+                }
+                for name, port, honor in jobs
+            ],
+        },
+        indent=2,
+    )
+
+
+def command(binary: Path, config: Path, data: Path, port: int) -> Sequence[str | Path]:
+    """How Prometheus is started; exemplars (they carry trace ids) need a feature flag to be kept."""
+    return [
+        binary,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=30d",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        "--enable-feature=exemplar-storage",
+        "--log.level=warn",
+    ]
