@@ -50,6 +50,8 @@ class Children:
 
     logs: Path
     """Folder of the log files, one a child."""
+    grace: float = STOP_GRACE
+    """Seconds a child may take to stop by itself before it is killed."""
     running: list[Child] = field(default_factory=list)
     _watchdog: subprocess.Popen[bytes] | None = None
 
@@ -114,11 +116,11 @@ class Children:
                 return f"{_ended(child, status)}; log: {child.log}"
         return None
 
-    def stop(self, child: Child, grace: float = STOP_GRACE) -> None:
+    def stop(self, child: Child) -> None:
         """Stops one child: SIGTERM to its group, then SIGKILL after ``grace`` seconds."""
         _signal_group(child, signal.SIGTERM)
         try:
-            child.process.wait(grace)
+            child.process.wait(self.grace)
         except subprocess.TimeoutExpired:
             pass
         # What the child itself started is in the group and may have outlived it.
@@ -140,7 +142,7 @@ class Children:
     def _tell_watchdog(self, line: str) -> None:
         if self._watchdog is None:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", watchdog.__file__],
+                [sys.executable, "-I", "-S", watchdog.__file__, str(self.grace)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -6,10 +6,12 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 from otel_agents.stack.errors import StackError
 
@@ -78,16 +80,25 @@ def held(home: Path) -> Iterator[None]:
             f"{home} cannot be written ({error.strerror}); set OTEL_AGENTS_HOME to another folder"
         ) from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(file):
             raise StackError(
                 f"a stack already runs in {home}; see `otel-agents status`, stop it with `otel-agents down`"
-            ) from None
+            )
         try:
             yield
         finally:
             (home / "stack.json").unlink(missing_ok=True)
+
+
+def _locked(file: IO[str]) -> bool:
+    for _ in range(5):  # `otel-agents status` holds the lock for an instant, to look
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def is_held(home: Path) -> bool:

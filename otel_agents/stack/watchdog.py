@@ -1,9 +1,9 @@
 """Ends the stack's processes when the process that started them is gone, however it went.
 
-Run as a script, with a pipe as standard input. The starter writes ``+<pid>`` for each process group it
-started and ``-<pid>`` for each that it saw end. The pipe closes when the starter ends, also by SIGKILL;
-what is still in the list is then asked to end, and killed if it does not. Standard library only, because
-it runs without site-packages to be small and quick.
+Run as a script: standard input is a pipe, the argument is the seconds between asking and killing. The
+starter writes ``+<pid>`` for each process group it started and ``-<pid>`` for each that it saw end. The
+pipe closes when the starter ends, also by SIGKILL; what is still in the list is then asked to end, and
+killed if it does not. Standard library only, because it runs without site-packages to be small and quick.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
-
-#: Seconds between asking and killing.
-GRACE = 8.0
 
 
 def _signal(groups: Iterable[int], number: int) -> list[int]:
@@ -30,7 +27,7 @@ def _signal(groups: Iterable[int], number: int) -> list[int]:
     return alive
 
 
-def end(groups: Iterable[int], grace: float = GRACE) -> None:
+def end(groups: Iterable[int], grace: float) -> None:
     """Ends process groups: SIGTERM, up to ``grace`` seconds of waiting, SIGKILL."""
     left = _signal(groups, signal.SIGTERM)
     deadline = time.monotonic() + grace
@@ -49,7 +46,7 @@ def main() -> None:
         sign, number_text = line[:1], line[1:].strip()
         if number_text.isdigit():
             (groups.add if sign == "+" else groups.discard)(int(number_text))
-    end(groups)
+    end(groups, float(sys.argv[1]))
 
 
 if __name__ == "__main__":
