@@ -12,7 +12,11 @@ from modelserver import prices
 from modelserver.prompt import Answer, Prompt, ToolCall
 
 _PATH: Final = re.compile(r"[\w./-]+\.(?:py|md|toml|yaml|yml|json|txt|js)\b")
-_DEFINITION: Final = re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
+_DEFINITION: Final = re.compile(
+    # Functions, classes and constants; the number is what the read_file tool puts before a line.
+    r"^(?:\d+: )?(?:\s*(?:async\s+)?(?:def|class)\s+|(?=[A-Z][A-Z_0-9]+\b\s*[:=]))(\w+)",
+    re.MULTILINE,
+)
 _FINDING: Final = re.compile(r"^\d+\. \(line \d+\)", re.MULTILINE)
 
 #: Remarks that fit any function; the better the model, the more of them it makes.
@@ -76,7 +80,7 @@ def answer(prompt: Prompt, index: int = 0) -> Answer:
 
 def is_judgement(prompt: Prompt) -> bool:
     """Whether the prompt asks for a score of another answer."""
-    words = f"{prompt.system}\n{prompt.user}".lower()
+    words = f"{prompt.system}\n{prompt.first_line}".lower()
     return "score" in words and "json" in words and not prompt.tools
 
 
@@ -147,8 +151,7 @@ def _judgement(prompt: Prompt) -> str:
 
 
 def _prose(prompt: Prompt, index: int) -> str:
-    asked = f"{prompt.system}\n{prompt.first_line}".lower()
-    subject = next((name for name, words in _SUBJECTS if any(word in asked for word in words)), None)
+    subject = _subject(prompt.first_line) or _subject(prompt.system)
     if subject is None:
         said = prompt.first_line[:80] or "nothing"
         again = f" (choice {index + 1})" if index else ""
@@ -167,6 +170,11 @@ def _prose(prompt: Prompt, index: int) -> str:
     if skill < 3:
         lines.append("Otherwise it looks fine.")
     return "\n".join(lines)
+
+
+def _subject(text: str) -> str | None:
+    lower = text.lower()
+    return next((name for name, words in _SUBJECTS if any(word in lower for word in words)), None)
 
 
 def _places(source: str) -> list[tuple[str, int]]:
