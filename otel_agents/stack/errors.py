@@ -10,7 +10,7 @@ class StackError(Exception):
 class PortInUse(StackError):
     """A port that a part of the stack was told to use already has a listener."""
 
-    def __init__(self, port: int, what: str, setting: str) -> None:
-        super().__init__(f"port {port} ({what}) is in use; set {setting} to another one, or use --free-ports")
+    def __init__(self, port: int, what: str, setting: str, or_else: str = ", or use --free-ports") -> None:
+        super().__init__(f"port {port} ({what}) is in use; set {setting} to another one{or_else}")
         self.port = port
         self.setting = setting

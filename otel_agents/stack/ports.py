@@ -79,3 +79,13 @@ def choose(wanted: Ports, needed: frozenset[str] | None = None, replace_taken: b
             port = free_port(set(chosen.values()))
         chosen[one.name] = port
     return replace(wanted, **chosen)
+
+
+def accepts(address: str) -> bool:
+    """Whether something takes connections at an ``http://host:port`` address."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=2.0):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,215 @@
+"""The local stack as a whole: which parts, in which order, and what each is told.
+
+Local backend, bridge, Collector, Prometheus, all on the loopback interface. The data goes
+app → Collector → bridge → backend (traces) and app → Collector ← Prometheus (metrics). Without a
+Collector apps talk to the backend themselves and Prometheus scrapes their own ``/metrics``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from otel_agents.config import Settings
+from otel_agents.stack import collector, prometheus, state
+from otel_agents.stack import ports as port_choice
+from otel_agents.stack.errors import StackError
+from otel_agents.stack.obtain import Obtained, none, obtain
+from otel_agents.stack.ports import LOOPBACK, Ports
+from otel_agents.stack.process import Child, Children, answers
+from otel_agents.stack.state import Keys, State
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the stack is started."""
+
+    free_ports: bool = False
+    """Take a free port where the wanted one is taken, instead of failing."""
+    with_prometheus: bool = True
+    with_collector: bool = True
+    build: bool = True
+    """Build the Collector when there is none; False goes on without."""
+    scrape_interval: float = 5.0
+    """Seconds between two scrapes."""
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running stack: its state as published, and its children."""
+
+    state: State
+    keys: Keys
+    children: Children
+
+
+@contextmanager
+def running(settings: Settings, options: Options, say: Say) -> Iterator[Stack]:
+    """Starts the stack, waits until every part is ready, and stops all of it at the end of the block.
+
+    Args:
+        say: gets one line about each step.
+
+    Raises:
+        StackError: a port is taken, a part cannot be started, or a stack runs in this home already.
+    """
+    _require_server_packages()
+    home = settings.home
+    with state.held(home), Children(home / "logs") as children:
+        keys = state.local_keys(home)
+        binary = prometheus.find(settings) if options.with_prometheus else None
+        if binary is None and options.with_prometheus:
+            say(prometheus.how_to_get())
+        obtained = obtain(settings, options.build, say) if options.with_collector else none("switched off")
+        ports = port_choice.choose(
+            Ports.of(settings), _needed_ports(obtained.found, binary is not None), options.free_ports
+        )
+        _start_backend(children, home, ports, keys)
+        if obtained.found:
+            _start_bridge(children, home, ports, keys)
+            _start_collector(children, home, ports, keys, obtained)
+        if binary is not None:
+            _start_prometheus(children, settings, ports, binary, options, obtained.found)
+        published = _published(settings, options, ports, obtained, binary is not None, children)
+        state.write(home, published)
+        yield Stack(published, keys, children)
+
+
+def app_environment(stack: State, keys: Keys) -> dict[str, str]:
+    """What an app needs in its environment to send its telemetry to the stack."""
+    langfuse = {
+        "LANGFUSE_BASE_URL": stack.ui,
+        "LANGFUSE_PUBLIC_KEY": keys.public,
+        "LANGFUSE_SECRET_KEY": keys.secret,
+        "OTEL_AGENTS_CAPTURE_CONTENT": "all",
+    }
+    if stack.otlp is None:
+        return {**langfuse, "OTEL_EXPORTER_PROMETHEUS_PORT": str(stack.metrics_port)}
+    return {
+        **langfuse,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+
+
+def _require_server_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("starlette", "uvicorn", "jinja2") if find_spec(name) is None]
+    if missing:
+        raise StackError(f"{', '.join(missing)} not installed; `pip install 'otel-agents[server]'`")
+
+
+def _needed_ports(with_collector: bool, with_prometheus: bool) -> frozenset[str]:
+    needed = {"backend_port"}
+    if with_collector:
+        needed |= {
+            "bridge_port",
+            "otlp_grpc_port",
+            "otlp_http_port",
+            "collector_metrics_port",
+            "collector_self_port",
+            "collector_health_port",
+        }
+    if with_prometheus:
+        needed.add("prometheus_port")
+    return frozenset(needed)
+
+
+def _start_backend(children: Children, home: Path, ports: Ports, keys: Keys) -> None:
+    child = _start_command(
+        children, "local", ["--port", str(ports.backend_port)], _langfuse(ports, keys), home
+    )
+    children.wait_ready(child, lambda: answers(f"{url(ports.backend_port)}/api/public/health"))
+
+
+def _start_bridge(children: Children, home: Path, ports: Ports, keys: Keys) -> None:
+    child = _start_command(
+        children, "bridge", ["--port", str(ports.bridge_port)], _langfuse(ports, keys), home
+    )
+    children.wait_ready(child, lambda: answers(f"{url(ports.bridge_port)}/health"))
+
+
+def _langfuse(ports: Ports, keys: Keys) -> dict[str, str]:
+    return {
+        "LANGFUSE_BASE_URL": url(ports.backend_port),
+        "LANGFUSE_PUBLIC_KEY": keys.public,
+        "LANGFUSE_SECRET_KEY": keys.secret,
+    }
+
+
+def _start_command(
+    children: Children, name: str, arguments: list[str], environ: Mapping[str, str], home: Path
+) -> Child:
+    """Starts one of our own commands as a child, with the stack's keys and without the user's exporters."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("OTEL_EXPORTER_", "LANGFUSE_"))
+    }
+    return children.start(
+        name,
+        [sys.executable, "-m", "otel_agents.cli", name, *arguments],
+        {**inherited, **environ, "OTEL_AGENTS_HOME": str(home), "OTEL_AGENTS_DOTENV": "off"},
+    )
+
+
+def _start_collector(children: Children, home: Path, ports: Ports, keys: Keys, obtained: Obtained) -> None:
+    bridge = url(ports.bridge_port)
+    environment = collector.collector_environment(
+        ports,
+        langfuse_endpoint=f"{bridge}/api/public/otel",
+        public_key=keys.public,
+        secret_key=keys.secret,
+        bridge_endpoint=bridge,
+        storage=home / "collector",
+    )
+    # Docker may have to get the image first.
+    collector.start_collector(
+        children, obtained.launch(environment), timeout=600.0 if obtained.docker else 30.0
+    )
+
+
+def _start_prometheus(
+    children: Children, settings: Settings, ports: Ports, binary: Path, options: Options, with_collector: bool
+) -> None:
+    folder = settings.home / "prometheus"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "prometheus.yml"
+    config.write_text(
+        prometheus.configuration(ports, options.scrape_interval, settings.metrics_port, with_collector)
+    )
+    command = prometheus.command(binary, config, folder / "data", ports.prometheus_port)
+    child = children.start("prometheus", command)
+    children.wait_ready(child, lambda: answers(f"{url(ports.prometheus_port)}/-/ready"), timeout=60.0)
+
+
+def _published(
+    settings: Settings,
+    options: Options,
+    ports: Ports,
+    obtained: Obtained,
+    with_prometheus: bool,
+    children: Children,
+) -> State:
+    return State(
+        pid=os.getpid(),
+        ui=url(ports.backend_port),
+        otlp=url(ports.otlp_http_port) if obtained.found else None,
+        prometheus=url(ports.prometheus_port) if with_prometheus else None,
+        bridge=url(ports.bridge_port) if obtained.found else None,
+        collector=obtained.where,
+        logs=str(children.logs),
+        scrape_interval=options.scrape_interval,
+        metrics_port=settings.metrics_port,
+        children={child.name: child.process.pid for child in children.running},
+    )
+
+
+def url(port: int) -> str:
+    """The address of one of the stack's servers."""
+    return f"http://{LOOPBACK}:{port}"
