@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,18 @@ from otel_agents.local import schema
 from otel_agents.local.options import LocalError
 
 _BUSY_MS = 10_000
+
+
+class _Reader:
+    """Closes its connection when the thread that owns it ends."""
+
+    __slots__ = ("__weakref__", "connection")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 class Database:
@@ -31,7 +44,7 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         self._readers_lock = threading.Lock()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._local = threading.local()
         self._closed = False
         self._writer = _open_writer(path)
@@ -60,8 +73,8 @@ class Database:
 
     def reader(self) -> sqlite3.Connection:
         """This thread's read-only connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
             if self._closed:
                 raise LocalError("the local backend's database is closed")
             connection = sqlite3.connect(
@@ -75,10 +88,10 @@ class Database:
             connection.execute("PRAGMA cache_size=-32000")
             connection.execute("PRAGMA mmap_size=1073741824")
             connection.execute("PRAGMA temp_store=MEMORY")
-            self._local.connection = connection
+            reader = self._local.reader = _Reader(connection)
             with self._readers_lock:
-                self._readers.append(connection)
-        return connection
+                self._readers.add(reader)
+        return reader.connection
 
     def close(self) -> None:
         """Closes every connection; the WAL is merged into the file."""
@@ -87,9 +100,8 @@ class Database:
                 return
             self._closed = True
             with self._readers_lock:
-                for connection in self._readers:
-                    connection.close()
-                self._readers.clear()
+                for reader in self._readers:
+                    reader.connection.close()
             self._writer.close()
 
 
