@@ -45,8 +45,8 @@ async def work(tasks: list[Task], chooser: Chooser, run_id: str, concurrency: in
 
     async def one(task: Task) -> Result:
         async with places:
-            about = {"run_id": run_id, "task_id": task.id, "task_type": task.type, "project_id": task.project}
-            with context(session=run_id, metadata=about, tags=[task.type], trace_name=task.id):  # otel
+            about = {"run_id": run_id, "task_id": task.id, "project_id": task.project}
+            with context(session=run_id, task_type=task.type, trace_name=task.id, metadata=about):  # otel
                 return await run_task(task, chooser)
 
     return list(await asyncio.gather(*(one(task) for task in tasks)))
