@@ -1,0 +1,59 @@
+"""Model calls seen on the wire: one span and one usage record for each, whatever SDK made them.
+
+:func:`install` hooks the HTTP clients that are imported, and those that will be. Nothing is
+imported for it. What a request or response means is known by the formats (``formats``,
+``providers``); what is done with a call by ``call`` and ``outcome``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+
+logger = logging.getLogger(__name__)
+
+_MODULES: Final = ("httpx", "httpx2")
+
+_installed = False
+_registered = False
+
+
+def install() -> None:
+    """Hooks the HTTP clients, now or when they are imported. Calling it again changes nothing."""
+    global _installed, _registered
+    if _installed:
+        return
+    _installed = True
+    if _registered:
+        for name in _MODULES:
+            if name in sys.modules:
+                _hook(sys.modules[name])
+        return
+    _registered = True
+    import wrapt
+
+    for name in _MODULES:
+        wrapt.register_post_import_hook(_hook, name)
+
+
+def uninstall() -> None:
+    """Removes the hooks; calls that are under way are still recorded. Calling it again changes nothing."""
+    global _installed
+    if not _installed:
+        return
+    _installed = False
+    hook = sys.modules.get(f"{__name__}.httpx_hook")
+    if hook is not None:
+        hook.uninstall()
+
+
+def _hook(module: Any) -> None:
+    if not _installed:
+        return
+    try:
+        from otel_agents.wire import httpx_hook
+
+        httpx_hook.install(module)
+    except Exception:
+        logger.warning("otel-agents: could not hook %s", getattr(module, "__name__", module), exc_info=True)
