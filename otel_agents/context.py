@@ -1,0 +1,347 @@
+"""What every span inside a block carries: session, user, tags, metadata, experiment.
+
+It travels in OpenTelemetry's context, so it follows asyncio tasks, and threads once
+``configure()`` or ``instrument()`` has run; nothing of it is put into baggage, which would send it
+to every host that the app talks to. Spans of other libraries get it from our span processor.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import hashlib
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+
+from opentelemetry import context as otel_context
+
+from otel_agents import runtime, semconv, values
+from otel_agents.callable_module import make_callable
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+logger = logging.getLogger(__name__)
+
+#: Longest session, user, tag or name: Langfuse's SDK drops longer ones.
+MAX_NAME: Final = 200
+_MAX_TAGS: Final = 100
+
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+
+class AgentRun:
+    """A running agent or workflow.
+
+    Attributes:
+        name: the agent's name.
+        inference_calls: model calls made so far by the run itself, not by agents that it called.
+        tool_calls: tool calls made so far by the run itself.
+        parent: the run that this one is part of.
+    """
+
+    __slots__ = ("inference_calls", "name", "parent", "tool_calls")
+
+    def __init__(self, name: str, parent: AgentRun | None = None) -> None:
+        self.name = name
+        self.parent = parent
+        self.inference_calls = 0
+        self.tool_calls = 0
+
+
+class Scope:
+    """What the OpenTelemetry context holds for us; never changed once it is there."""
+
+    __slots__ = ("attributes", "labels", "run")
+
+    def __init__(
+        self, attributes: Mapping[str, AttributeValue], labels: Mapping[str, str], run: AgentRun | None
+    ) -> None:
+        self.attributes = attributes
+        self.labels = labels
+        self.run = run
+
+
+SCOPE_KEY: Final = otel_context.create_key("otel-agents-scope")
+NO_SCOPE: Final = Scope(_EMPTY, _EMPTY, None)
+
+
+def scope(ctx: Context | None = None) -> Scope:
+    """What is in force in ``ctx`` (None: the current context)."""
+    return (otel_context.get_current() if ctx is None else ctx).get(SCOPE_KEY, NO_SCOPE)  # type: ignore[return-value]
+
+
+def attributes(ctx: Context | None = None) -> Mapping[str, AttributeValue]:
+    """Attributes for every span that starts in ``ctx``, the enclosing agent's name included."""
+    return scope(ctx).attributes
+
+
+def labels(ctx: Context | None = None) -> Mapping[str, str]:
+    """Metric labels in ``ctx``: experiment, variant, task_type, prompt_version, those that are set."""
+    return scope(ctx).labels
+
+
+def agent_run(ctx: Context | None = None) -> AgentRun | None:
+    """The innermost agent or workflow that runs in ``ctx``."""
+    return scope(ctx).run
+
+
+def inside_run(outer: Scope, run: AgentRun) -> Scope:
+    """``outer`` with ``run`` as the agent that runs in it."""
+    return Scope({**outer.attributes, semconv.AGENT_NAME: run.name}, outer.labels, run)
+
+
+def detach(token: object) -> None:
+    """Goes back to the context before ``token``, where that is possible.
+
+    OpenTelemetry's own ``detach`` logs an error when the token is of another context, which is the
+    normal case for a ``with`` block that a generator's end or a cancelled task closes elsewhere: there
+    is nothing to go back to then.
+    """
+    try:
+        cast("contextvars.Token[Any]", token).var.reset(cast("contextvars.Token[Any]", token))
+    except (ValueError, RuntimeError):
+        pass
+    except AttributeError:  # a context implementation that is not based on contextvars
+        otel_context.detach(token)  # type: ignore[arg-type]
+
+
+class context:
+    """Gives session, user, tags and so on to every span inside a ``with`` block or a decorated function.
+
+    Blocks nest: tags are joined, metadata is merged, of everything else the innermost value counts.
+    Values that do not fit are made to fit and never raise: anything becomes text, names longer than
+    200 characters are shortened, empty ones are left out.
+
+    Args:
+        session: id of a conversation; groups traces.
+        user: id of the user that the work is for.
+        tags: one tag or several.
+        metadata: scalars as they are, all else as JSON; one attribute a key.
+        trace_name: shown for the trace instead of the name of its first span.
+        environment: such as ``production``; stands over the service's own.
+        experiment: a configured name; also a metric label.
+        variant: of the experiment; also a metric label.
+        task_type: a configured kind of task; also a metric label.
+        prompt_name: of the prompt template that is in use.
+        prompt_version: of that template; also a metric label.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: object = None,
+        user: object = None,
+        tags: object = None,
+        metadata: Mapping[str, object] | None = None,
+        trace_name: object = None,
+        environment: object = None,
+        experiment: object = None,
+        variant: object = None,
+        task_type: object = None,
+        prompt_name: object = None,
+        prompt_version: object = None,
+    ) -> None:
+        self._arguments: dict[str, object] = {
+            "session": session,
+            "user": user,
+            "tags": tags,
+            "metadata": metadata,
+            "trace_name": trace_name,
+            "environment": environment,
+            "experiment": experiment,
+            "variant": variant,
+            "task_type": task_type,
+            "prompt_name": prompt_name,
+            "prompt_version": prompt_version,
+        }
+        self._made: _Made | None = None
+        self._tokens: list[object] = []
+
+    def __enter__(self) -> context:
+        try:
+            self._tokens.append(otel_context.attach(self.within(otel_context.get_current())))
+        except Exception:
+            logger.debug("otel-agents: could not enter a context", exc_info=True)
+            self._tokens.append(None)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        token = self._tokens.pop() if self._tokens else None
+        if token is not None:
+            detach(token)
+
+    async def __aenter__(self) -> context:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.__exit__()
+
+    def within(self, outer: Context) -> Context:
+        """``outer`` with these values added."""
+        if self._made is None:
+            self._made = _make(self._arguments)
+        made, around = self._made, scope(outer)
+        merged = {**around.attributes, **made.attributes}
+        if made.tags:
+            before = cast("Iterable[str]", around.attributes.get(semconv.TAGS, ()))
+            merged[semconv.TAGS] = list(dict.fromkeys((*before, *made.tags)))[:_MAX_TAGS]
+        inside = Scope(merged, {**around.labels, **made.labels}, around.run)
+        return otel_context.set_value(SCOPE_KEY, inside, outer)
+
+    def __call__(self, function: F) -> F:
+        """Decorates a function of any kind; each call is a block of its own."""
+        from otel_agents import wrapping
+
+        again = functools.partial(type(self), **self._arguments)  # type: ignore[arg-type]
+        return wrapping.wrap(function, lambda arguments, keywords: wrapping.InContext(again()))
+
+
+class _Made:
+    __slots__ = ("attributes", "labels", "tags")
+
+    def __init__(
+        self, attributes: dict[str, AttributeValue], labels: dict[str, str], tags: tuple[str, ...]
+    ) -> None:
+        self.attributes = attributes
+        self.labels = labels
+        self.tags = tags
+
+
+def _make(arguments: Mapping[str, Any]) -> _Made:
+    """The arguments as attributes and labels, redacted."""
+    current = runtime.current()
+    names = {key: short_name(value) for key, value in arguments.items() if key not in ("tags", "metadata")}
+    made: dict[str, AttributeValue] = {}
+    for key, attribute_names in _ATTRIBUTES.items():
+        if name := names[key]:
+            made.update(dict.fromkeys(attribute_names, name))
+    limit = current.settings.max_value_chars
+    for key, value in values.attributes_of(arguments["metadata"], limit).items():
+        made[semconv.METADATA_PREFIX + key] = value
+    redact = current.redactor.text
+    labels = {key: redact(name) for key in _LABELS if (name := names[key])}
+    tags = tuple(redact(tag) for tag in _tags(arguments["tags"]))
+    return _Made(current.redactor.attributes(made), labels, tags)
+
+
+_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
+    "session": (semconv.SESSION_ID, semconv.CONVERSATION_ID),
+    "user": (semconv.USER_ID,),
+    "trace_name": (semconv.TRACE_NAME,),
+    "environment": (semconv.DEPLOYMENT_ENVIRONMENT,),
+    "experiment": (semconv.EXPERIMENT,),
+    "variant": (semconv.VARIANT,),
+    "task_type": (semconv.METADATA_PREFIX + "task_type",),
+    "prompt_name": (semconv.PROMPT_NAME,),
+    "prompt_version": (semconv.PROMPT_VERSION,),
+}
+_LABELS: Final = ("experiment", "variant", "task_type", "prompt_version")
+
+
+def short_name(value: object) -> str:
+    """``value`` as text of at most 200 characters; a longer one ends in a hash, so that it stays unique."""
+    if value is None:
+        return ""
+    text = values.to_text(value, 10_000).strip()
+    if len(text) <= MAX_NAME:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{text[: MAX_NAME - 17]}-{digest}"
+
+
+def _tags(given: object) -> list[str]:
+    if given is None:
+        return []
+    try:
+        many = [given] if isinstance(given, (str, bytes, Mapping)) else list(given)[:_MAX_TAGS]  # type: ignore[call-overload]
+    except Exception:  # one thing that is no list
+        many = [given]
+    return [name for tag in many if (name := short_name(tag))]
+
+
+def bind(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` that runs in the context of here and now, wherever it is called.
+
+    For ``loop.run_in_executor``, plain threads and callbacks. It takes all context variables along; a
+    coroutine function only takes OpenTelemetry's, because its steps belong to the task that awaits it.
+    """
+    if inspect.iscoroutinefunction(function):
+        here = otel_context.get_current()
+
+        @functools.wraps(function)
+        async def bound_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            token = otel_context.attach(here)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                detach(token)
+
+        return cast("Callable[P, R]", bound_async)
+    captured = contextvars.copy_context()
+
+    @functools.wraps(function)
+    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+        # A copy a call: one context cannot be entered by two threads at once.
+        return captured.copy().run(function, *args, **kwargs)
+
+    return bound
+
+
+class _TracedPool(ThreadPoolExecutor):
+    """A thread pool whose work runs in the context that submitted it."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        return super().submit(bind(fn), *args, **kwargs)
+
+
+class _TracedExecutor(Executor):
+    """Another executor, with work that runs in the context that submitted it."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        return self._executor.submit(bind(fn), *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+
+def traced_executor(executor: Executor | None = None, **arguments: Any) -> Executor:
+    """A thread pool whose work keeps the parent span and the context variables of its submitter.
+
+    Needed only where neither ``configure()`` nor ``instrument()`` runs, which do the same for the
+    parent span in every ``ThreadPoolExecutor``.
+
+    Args:
+        executor: wraps this one (of threads: what is bound to a context cannot be pickled). None makes
+            a ``ThreadPoolExecutor``.
+        arguments: for the new ``ThreadPoolExecutor``.
+    """
+    return _TracedPool(**arguments) if executor is None else _TracedExecutor(executor)
+
+
+make_callable(__name__)
