@@ -76,15 +76,15 @@ _NAME = (
     r"|security[_\-]?token|sas[_\-]?token)"
 )
 _NAME_END = r"(?:[_\-][a-z0-9_\-]{0,24}|[0-9]{1,4}|s)?"
-_CLOSE = r"(?:\\{0,4}[\"'`])?\]?"  # what closes the name: "password":  ['password'] =  \"password\":
+_CLOSE = r"""(?:\\{0,4}["'`])?\]?"""  # what closes the name: "password":  ['password'] =  \"password\":
 _SEPARATOR = r"\s{0,8}(?::=|=>|={1,2}|:|>)\s{0,8}"
 # A value in double quotes (plain, or escaped inside a JSON string), in single quotes, or bare.
-_PLAIN = r"(\"\"\"|\")(?:[^\"\\\r\n]|\\.)[^\"\\\r\n]*(?:\\.[^\"\\\r\n]*)*"
-_ESCAPED = r"(\\{1,4}\")(?:[^\"\\\r\n]|\\\\\\\"|\\\\|\\[^\"\\])(?:[^\"\\\r\n]|\\\\\\\"|\\\\|\\[^\"\\])*"
+_PLAIN = r'("""|")(?:[^"\\\r\n]|\\.)[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*'
+_ESCAPED = r'(\\{1,4}")(?:[^"\\\r\n]|\\\\\\"|\\\\|\\[^"\\])+'
 _SINGLE = r"(\\{0,4}(?:'''|'|`))[^'`\r\n][^'`\r\n]*"
-_BARE = r"[^\s\"'`,;&<>()\[\]{}\\|][^\s\"'`,;&<>)\]}\\]*"
+_BARE = r"""[^\s"'`,;&<>()\[\]{}\\|][^\s"'`,;&<>)\]}\\]*"""
 # password: str = "hunter2"; the annotation goes with the value.
-_ANNOTATED = r"(?:(?:[A-Za-z_.|\[\] ]{0,60}=\s{0,4})?(?:\"[^\"\r\n]*\"|'[^'\r\n]*'))?"
+_ANNOTATED = r"""(?:(?:[A-Za-z_.|\[\] ]{0,60}=\s{0,4})?(?:"[^"\r\n]*"|'[^'\r\n]*'))?"""
 
 
 def _assigned(name: str, names: str, hints: tuple[str, ...]) -> SecretPattern:
@@ -135,7 +135,7 @@ VALUE_PATTERNS: Final = (
     ),
     SecretPattern(
         "google key",
-        r"\b(?:AIza[A-Za-z0-9_\-]{30,}|ya29\.[A-Za-z0-9_\-]{16,})",
+        r"\b(?:AIza[A-Za-z0-9_\-]{30,}|ya29\.[A-Za-z0-9_\-]{16,}(?:\.[A-Za-z0-9_\-]+)?)",
         ("AIza", "ya29."),
     ),
     # Hugging Face, Groq, Replicate, npm, DigitalOcean, Grafana, Linear, Notion, Supabase, Stripe, Shopify.
@@ -155,13 +155,15 @@ VALUE_PATTERNS: Final = (
         ("xai-", "pplx-", "nvapi-", "tskey-", "pypi-", "GOCSPX-"),
     ),
     # SendGrid, HashiCorp Vault.
-    SecretPattern("dotted token", r"\b(?:SG|hv[sb])\.[A-Za-z0-9_\-]{16,}", ("SG.", "hvs.", "hvb.")),
+    SecretPattern(
+        "dotted token", r"\b(?:SG|hv[sb])\.[A-Za-z0-9_\-]{16,}(?:\.[A-Za-z0-9_\-]+)?", ("SG.", "hvs.", "hvb.")
+    ),
     # Any base64 of a JSON object: JWTs, JWEs, registry credentials.
     SecretPattern("jwt", r"\beyJ[A-Za-z0-9_\-]{16,}(?:\.[A-Za-z0-9_\-]+){0,4}", ("eyJ",)),
     SecretPattern("telegram token", r"\b[0-9]{8,10}:AA[A-Za-z0-9_\-]{32,}", (":AA",)),
     SecretPattern(
         "url credentials",
-        r"(://)[^\s/?#@:\"'<>\\]{0,512}:[^\s/?#\"'<>\\]{1,512}@",
+        r"""(://)[^\s/?#@:"'<>\\]{0,512}:[^\s/?#"'<>\\]{1,512}@""",
         ("://",),
         groups=1,
         tail="@",
@@ -169,7 +171,7 @@ VALUE_PATTERNS: Final = (
     SecretPattern(
         "url signature",
         r"(?i)([?&](?:sig|signature|key|token|auth|x-amz-(?:signature|credential|security-token)"
-        r"|x-goog-(?:signature|credential))=)[^&\s\"'<>\\]+",
+        r"""|x-goog-(?:signature|credential))=)[^&\s"'<>\\]+""",
         ("sig", "key", "token", "auth", "credential"),
         groups=1,
     ),
@@ -177,7 +179,7 @@ VALUE_PATTERNS: Final = (
     SecretPattern(
         "header",
         r"(?i)((?:authorization|cookie|x-api-key|api-key)(?:" + _CLOSE + r"\s{0,8}(?::|={1,2}|=>)\s{0,8}"
-        r"(?:b?\\{0,4}[\"'`])?|[\"'],\s{0,4}b?[\"']))[^\s\"'`\\\[{(][^\r\n\"'`\\]*",
+        r"""(?:b?\\{0,4}["'`])?|["'],\s{0,4}b?["']))[^\s"'`\\\[{(][^\r\n"'`\\]*""",
         ("auth", "cookie", "key"),
         groups=1,
     ),
@@ -197,14 +199,14 @@ VALUE_PATTERNS: Final = (
     # "token" alone is a word of this trade: only values that look made by a machine.
     SecretPattern(
         "token assignment",
-        r"(?i)(token" + _CLOSE + _SEPARATOR + r"(?:\\{0,4}[\"'`])?)"
+        r"(?i)(token" + _CLOSE + _SEPARATOR + r"""(?:\\{0,4}["'`])?)"""
         r"(?:[a-z0-9._~+/=\-]{16,}|[a-z_\-]{1,15}[0-9][a-z0-9._~+/=\-]{4,}|[0-9]{1,12}[a-z][a-z0-9._~+/=\-]{5,})",
         ("token",),
         groups=1,
     ),
     SecretPattern(
         "flag",
-        r"(?i)(--[a-z0-9\-]{0,24}(?:password|passphrase|secret|token|api-?key|credentials?)\s{1,4}[\"']?)"
+        r"""(?i)(--[a-z0-9\-]{0,24}(?:password|passphrase|secret|token|api-?key|credentials?)\s{1,4}["']?)"""
         + _BARE,
         ("--",),
         groups=1,
@@ -238,9 +240,9 @@ class CollectorPatterns:
         Args:
             targets: attribute maps (``span.attributes``): the replacements alone, because the
                 redaction processor sees to the rest. Texts, which that processor does not see
-                (``span.status.message``, ``span.name``): every pattern.
+                (``span.status.message``, ``span.name``): the blocked values too, as one expression.
         """
-        everything = [(regex, REDACTED) for regex in self.blocked_values]
+        everything = [("|".join(self.blocked_values), REDACTED)]
         result = []
         for target in targets:
             is_map = target.endswith("attributes")
