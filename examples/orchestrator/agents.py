@@ -11,10 +11,9 @@ from typing import Any
 
 import repository
 from anthropic import AsyncAnthropic
+from anthropic.types import CacheControlEphemeralParam
 from openai import AsyncOpenAI, OpenAI
 from tasks import Task
-
-from otel_agents import agent  # otel
 
 CLAUDE_MODEL = os.environ.get("ORCHESTRATOR_CLAUDE_MODEL", "claude-sonnet-5-5")
 GPT_MODEL = os.environ.get("ORCHESTRATOR_GPT_MODEL", "gpt-5.6-terra")
@@ -44,14 +43,14 @@ def openai() -> AsyncOpenAI:
     return AsyncOpenAI()
 
 
-@agent(name="claude")  # otel
 async def claude(task: Task, prompt: str) -> str:
     """Streams, calls tools, thinks about security, and marks what is worth caching."""
     tools = [
         {"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]}
         for tool in repository.schemas()
     ]
-    cached = {"type": "ephemeral"}
+    cached: CacheControlEphemeralParam = {"type": "ephemeral"}
+    for_an_hour: CacheControlEphemeralParam = {"type": "ephemeral", "ttl": "1h"}
     question = {"type": "text", "text": prompt, "cache_control": cached}
     messages: list[dict[str, Any]] = [{"role": "user", "content": [question]}]
     thinking = {"thinking": {"type": "adaptive"}} if task.type == "security" else {}
@@ -60,7 +59,7 @@ async def claude(task: Task, prompt: str) -> str:
             model=CLAUDE_MODEL,
             max_tokens=4096,
             # The guidelines outlive a run, the question only a few rounds.
-            system=[{"type": "text", "text": guidelines(task.root), "cache_control": cached | {"ttl": "1h"}}],
+            system=[{"type": "text", "text": guidelines(task.root), "cache_control": for_an_hour}],
             tools=tools,  # type: ignore[arg-type]
             messages=messages,  # type: ignore[arg-type]
             **thinking,  # type: ignore[arg-type]
@@ -81,7 +80,6 @@ async def claude(task: Task, prompt: str) -> str:
     raise NoAnswer(f"still asking for tools after {_ROUNDS} rounds")
 
 
-@agent(name="gpt")  # otel
 async def gpt(task: Task, prompt: str) -> str:
     """Streams and calls tools; the parts of a tool call arrive in many chunks."""
     tools = [{"type": "function", "function": tool | {"strict": True}} for tool in repository.schemas()]
@@ -107,7 +105,6 @@ async def gpt(task: Task, prompt: str) -> str:
     raise NoAnswer(f"still asking for tools after {_ROUNDS} rounds")
 
 
-@agent(name="mini")  # otel
 def _mini(task: Task, prompt: str) -> str:
     """One plain call with the synchronous client, no tools: cheap, and good enough for summaries."""
     with OpenAI() as client:

@@ -11,7 +11,7 @@ from choice import Chooser, Selection
 from judge import judge
 from tasks import Task
 
-from otel_agents import context, event, score, workflow  # otel
+from otel_agents import agent, context, event, score, workflow  # otel
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +52,24 @@ async def work(tasks: list[Task], chooser: Chooser, run_id: str, concurrency: in
     return list(await asyncio.gather(*(one(task) for task in tasks)))
 
 
-@workflow(name="task")  # otel
 async def run_task(task: Task, chooser: Chooser) -> Result:
     """Tries agents until an answer is good enough or none is left; keeps the best answer."""
+    with workflow("task") as run:  # otel
+        result = await _try_agents(task, chooser)
+        run.update(input=task.title, output=result.answer, metadata=_outcome(result))  # otel
+        if result.answer is None:
+            run.set_error("no agent could answer")  # otel
+    return result
+
+
+async def _try_agents(task: Task, chooser: Chooser) -> Result:
     result = Result(task)
     selection = chooser.select(task.id, task.type)
     while selection is not None:
         iteration = len(result.agents) + 1
         result.agents.append(selection.agent)
         event("agent_selection", _selected(task, selection))  # otel
-        about = {"agent": selection.agent, "iteration": iteration, "agent_switched": iteration > 1}
-        with context(metadata=about):  # otel
+        with context(metadata={"iteration": iteration, "agent_switched": iteration > 1}):  # otel
             problem = await _attempt(task, selection.agent, result, chooser)
         if problem is None:
             break
@@ -75,25 +82,42 @@ async def run_task(task: Task, chooser: Chooser) -> Result:
     return result
 
 
-async def _attempt(task: Task, agent: str, result: Result, chooser: Chooser) -> str | None:
+async def _attempt(task: Task, name: str, result: Result, chooser: Chooser) -> str | None:
     """One agent's try; answers with the reason to try another one, or None."""
+    prompt = task.prompt()
     try:
-        answer = await AGENTS[agent](task, task.prompt())
+        with agent(name) as run:  # otel
+            answer = await AGENTS[name](task, prompt)
+            run.update(input=prompt, output=answer)  # otel
     except Exception as error:  # whatever the reason, another agent may do better
-        logger.info("%s: %s failed: %r", task.id, agent, error)
-        chooser.learn(task.type, agent, 0.0)
+        logger.info("%s: %s failed: %r", task.id, name, error)
+        chooser.learn(task.type, name, 0.0)
         return f"failed with {type(error).__name__}"
-    try:
-        quality, reason = await judge(task, agent, answer)
-    except Exception as error:  # an answer without a judgement is better than no answer
-        logger.info("%s: no judgement: %r", task.id, error)
-        quality, reason = None, f"the judge failed with {type(error).__name__}"
+    quality, reason = await _judged(task, name, answer)
     if quality is not None:
-        score("quality", quality, comment=reason)  # otel
-        chooser.learn(task.type, agent, quality)
+        score("quality", quality, comment=reason, span=run.span)  # otel
+        chooser.learn(task.type, name, quality)
     if result.answer is None or (quality or 0) >= (result.quality or 0):
-        result.answer, result.answered_by, result.quality = answer, agent, quality
+        result.answer, result.answered_by, result.quality = answer, name, quality
     return None if quality is None or quality >= GOOD_ENOUGH else f"quality {quality:.2f}"
+
+
+async def _judged(task: Task, name: str, answer: str) -> tuple[float | None, str]:
+    """The judge's score; an answer without one is better than no answer."""
+    try:
+        with agent("judge"):  # otel
+            return await judge(task, name, answer)
+    except Exception as error:
+        logger.info("%s: no judgement: %r", task.id, error)
+        return None, f"the judge failed with {type(error).__name__}"
+
+
+def _outcome(result: Result) -> dict[str, object]:
+    return {
+        "agent": result.answered_by,
+        "agent_switched": len(result.agents) > 1,
+        "quality_score": result.quality,
+    }
 
 
 def _selected(task: Task, selection: Selection) -> dict[str, object]:

@@ -30,10 +30,15 @@ class Task:
     project: str
     root: Path
 
+    @property
+    def title(self) -> str:
+        """What is to be done, in a few words."""
+        return f"{TYPES[self.type]} of {self.input}"
+
     def prompt(self) -> str:
         """What an agent is asked; the first line names the task."""
         source = (self.root / self.input).read_text(encoding="utf-8", errors="replace")
-        return f"{TYPES[self.type]} of {self.input}\n\n```\n{source[:_EXCERPT]}\n```"
+        return f"{self.title}\n\n```\n{source[:_EXCERPT]}\n```"
 
 
 def load(path: Path) -> list[Task]:

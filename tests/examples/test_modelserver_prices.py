@@ -61,12 +61,15 @@ def test_a_cost_by_hand() -> None:
 
 
 def test_sums_of_the_ledger_by_hand() -> None:
-    def entry(model: str, bill: Bill, **more: bool) -> Entry:
-        return Entry("req", "id", "openai", "chat", "/v1/chat/completions", model, model, False, bill, **more)
+    def entry(model: str, bill: Bill, cut: bool = False) -> Entry:
+        path = "/v1/chat/completions"
+        made = Entry("req", "id", "openai", "chat", path, model, model, False, bill)
+        made.partial, made.reported = cut, not cut
+        return made
 
     ledger = Ledger()
     ledger.bill(entry("gpt-4o", Bill(input=1_000, output=100, cache_read=512)))
-    ledger.bill(entry("gpt-4o", Bill(input=10, output=1), partial=True, reported=False))
+    ledger.bill(entry("gpt-4o", Bill(input=10, output=1), cut=True))
     ledger.bill(entry("my-own", Bill(input=7, output=3, reasoning=2)))
     ledger.error(429)
     ledger.error(429)
