@@ -29,5 +29,5 @@ def demo(
     from otel_agents.demo.session import Wish, hold
 
     keep = keep or (not no_wait and not as_json and sys.stdout.isatty())
-    agree = hold(Wish(as_json=as_json, keep=keep, live=live, collector=collector, build=build))
-    raise typer.Exit(0 if agree else 1)
+    wish = Wish(as_json=as_json, keep=keep, live=live, collector=collector, build=build)
+    raise typer.Exit(hold(wish))

@@ -92,7 +92,7 @@ def _find(arguments: Sequence[str]) -> Callable[[], None]:
 
 def _script(path: str, arguments: list[str]) -> Callable[[], None]:
     def start() -> None:
-        absolute = os.path.abspath(path)
+        absolute = os.path.join(os.getcwd(), path)  # as python does: not normalised
         with io.open_code(absolute) as file:
             source = file.read()
         # argv keeps the path as it was given; __file__ and tracebacks have the absolute one, as in python.
@@ -111,12 +111,13 @@ def _code(source: str, arguments: list[str]) -> Callable[[], None]:
 
 
 def _folder(path: str, arguments: list[str]) -> Callable[[], None]:
-    spec = PathFinder.find_spec("__main__", [path])
+    absolute = os.path.join(os.getcwd(), path)
+    spec = PathFinder.find_spec("__main__", [absolute])
     if spec is None:
         raise CommandError(f"{path} has no __main__.py; {_USAGE}", 2)
 
     def start() -> None:
-        _prepare([path, *arguments], path)
+        _prepare([path, *arguments], absolute)
         _as_main(lambda: _code_of(spec), spec=spec)
 
     return start
@@ -172,8 +173,9 @@ def _command(name: str, arguments: list[str]) -> Callable[[], None] | None:
     if path is None:
         return None
     with open(path, "rb") as file:
-        if b"python" not in file.readline(200):
-            return None
+        first = file.readline(200)
+    if not first.startswith(b"#!") or b"python" not in first:
+        return None
     return _script(path, arguments)
 
 

@@ -39,21 +39,19 @@ def how_to_get() -> str:
     return f"no Prometheus on this machine, going on without: {way}, or set PROMETHEUS_BIN"
 
 
-def configuration(ports: Ports, scrape_interval: float, metrics_port: int, with_collector: bool) -> str:
+def configuration(ports: Ports, scrape_interval: float, with_collector: bool, metrics_port: int) -> str:
     """The text of prometheus.yml (JSON, which is YAML too).
+
+    Args:
+        scrape_interval: seconds.
+        metrics_port: where the apps' metrics are: the Collector's exporter, or an app's own /metrics.
 
     ``honor_labels`` keeps the ``job`` and ``instance`` that the apps' processes carry: each is its own
     series, or counters of different processes would be taken for one that keeps resetting.
     """
-    jobs: list[tuple[str, int, bool]]
+    jobs = [("agents", metrics_port, True)]
     if with_collector:
-        jobs = [
-            ("agents", ports.collector_metrics_port, True),
-            ("collector", ports.collector_self_port, False),
-            ("bridge", ports.bridge_port, True),
-        ]
-    else:
-        jobs = [("agents", metrics_port, True)]
+        jobs += [("collector", ports.collector_self_port, False), ("bridge", ports.bridge_port, True)]
     interval = f"{int(scrape_interval * 1000)}ms"
     return json.dumps(
         {

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from otel_agents.config import Settings
 from otel_agents.stack import collector, prometheus, state
@@ -74,9 +75,10 @@ def running(settings: Settings, options: Options, say: Say) -> Iterator[Stack]:
         if obtained.found:
             _start_bridge(children, home, ports, keys)
             _start_collector(children, home, ports, keys, obtained)
+        metrics_port = ports.collector_metrics_port if obtained.found else _direct_port(settings, options)
         if binary is not None:
-            _start_prometheus(children, settings, ports, binary, options, obtained.found)
-        published = _published(settings, options, ports, obtained, binary is not None, children)
+            _start_prometheus(children, home, ports, binary, options, obtained.found, metrics_port)
+        published = _published(options, ports, obtained, binary is not None, metrics_port, children)
         state.write(home, published)
         yield Stack(published, keys, children)
 
@@ -90,7 +92,7 @@ def app_environment(stack: State, keys: Keys) -> dict[str, str]:
         "OTEL_AGENTS_CAPTURE_CONTENT": "all",
     }
     if stack.otlp is None:
-        return {**langfuse, "OTEL_EXPORTER_PROMETHEUS_PORT": str(stack.metrics_port)}
+        return {**langfuse, "OTEL_EXPORTER_PROMETHEUS_PORT": str(urlsplit(stack.metrics_page).port)}
     return {
         **langfuse,
         "OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp,
@@ -174,26 +176,38 @@ def _start_collector(children: Children, home: Path, ports: Ports, keys: Keys, o
     )
 
 
+def _direct_port(settings: Settings, options: Options) -> int:
+    """Direct mode: the port of the app's own /metrics. The app comes later, so nobody listens there yet."""
+    port = settings.metrics_port
+    if port == 0 or (options.free_ports and not port_choice.is_free(port)):
+        return port_choice.free_port()
+    return port
+
+
 def _start_prometheus(
-    children: Children, settings: Settings, ports: Ports, binary: Path, options: Options, with_collector: bool
+    children: Children,
+    home: Path,
+    ports: Ports,
+    binary: Path,
+    options: Options,
+    with_collector: bool,
+    metrics_port: int,
 ) -> None:
-    folder = settings.home / "prometheus"
+    folder = home / "prometheus"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
-    config.write_text(
-        prometheus.configuration(ports, options.scrape_interval, settings.metrics_port, with_collector)
-    )
+    config.write_text(prometheus.configuration(ports, options.scrape_interval, with_collector, metrics_port))
     command = prometheus.command(binary, config, folder / "data", ports.prometheus_port)
     child = children.start("prometheus", command)
     children.wait_ready(child, lambda: answers(f"{url(ports.prometheus_port)}/-/ready"), timeout=60.0)
 
 
 def _published(
-    settings: Settings,
     options: Options,
     ports: Ports,
     obtained: Obtained,
     with_prometheus: bool,
+    metrics_port: int,
     children: Children,
 ) -> State:
     return State(
@@ -205,7 +219,7 @@ def _published(
         collector=obtained.where,
         logs=str(children.logs),
         scrape_interval=options.scrape_interval,
-        metrics_port=settings.metrics_port,
+        metrics_page=f"{url(metrics_port)}/metrics",
         children={child.name: child.process.pid for child in children.running},
     )
 

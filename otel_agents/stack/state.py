@@ -41,8 +41,8 @@ class State:
     logs: str
     scrape_interval: float
     """Seconds between two scrapes."""
-    metrics_port: int
-    """Direct mode: the port of the apps' /metrics that Prometheus scrapes."""
+    metrics_page: str
+    """Where the apps' metrics are served: by the Collector, or in direct mode by the app."""
     children: dict[str, int] = field(default_factory=dict)
     """Process ids by name."""
 

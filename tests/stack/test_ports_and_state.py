@@ -100,7 +100,7 @@ def _state() -> state.State:
         collector="none",
         logs="/x",
         scrape_interval=5.0,
-        metrics_port=9464,
+        metrics_page="http://127.0.0.1:9464/metrics",
         children={"local": 2},
     )
 
