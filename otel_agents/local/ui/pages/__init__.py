@@ -1,0 +1,3 @@
+"""One module a page: what it reads, what its template gets."""
+
+from __future__ import annotations
