@@ -17,7 +17,7 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without anything that configures telemetry, and a home of its own."""
-    foreign = ("OTEL", "LANGFUSE_", "OPENAI_", "ANTHROPIC_", "PROMETHEUS_")
+    foreign = ("OTEL_", "LANGFUSE_", "OPENAI_", "ANTHROPIC_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # The real cache: the Collector that was built is found there.
     return {**inherited, "OTEL_AGENTS_HOME": str(home), "OTEL_AGENTS_DOTENV": "off"}

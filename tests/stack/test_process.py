@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from parts import free_port, wait_for
+from stack_processes import is_running
 
 from otel_agents.stack.errors import StackError
 from otel_agents.stack.process import Children, answers
@@ -24,14 +25,6 @@ grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60
 print("ready", grandchild.pid, flush=True)
 time.sleep(600)
 """
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def python(code: str) -> list[str]:
