@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from otel_agents.local import codec
+from otel_agents.local.findings import finding
 from otel_agents.local.queries import decode_cursor, encode_cursor
 from otel_agents.local.rows import Finding, Page
 
@@ -59,15 +60,7 @@ def settle(connection: sqlite3.Connection, grace_s: float) -> list[Finding] | No
             (start, _AT_ONCE),
         ).fetchone()[0]
     found = [
-        Finding(
-            "orphan",
-            "error",
-            trace_id,
-            span_id,
-            "the parent never arrived and the span is not marked as an app root: the trace has no root",
-            {"name": name, "parent": parent},
-            received,
-        )
+        finding("orphan", trace_id, span_id, received, name=name, parent=parent)
         for trace_id, span_id, name, parent, received in connection.execute(_ORPHANS, (start, end or start))
     ]
     resolved = connection.execute(_RESOLVED).rowcount

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -48,25 +48,42 @@ class BadCursor(ValueError):
     """A page cursor that this store did not make."""
 
 
-def encode_cursor(values: Sequence[object]) -> str:
+def encode_cursor(values: Sequence[object] | Mapping[str, object]) -> str:
     """An opaque cursor that holds ``values``."""
     return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, length: int) -> list[Any]:
-    """The values of a cursor.
+    """The values of a cursor made from a list.
 
     Raises:
         BadCursor: it is not one of `encode_cursor` with ``length`` values.
     """
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        values: list[Any] = msgspec.json.decode(text, type=list)
-    except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise BadCursor("the page cursor is not valid") from error
-    if len(values) != length or any(isinstance(value, list | dict) for value in values):
+    values = _decode(cursor)
+    if not isinstance(values, list) or len(values) != length:
+        raise BadCursor("the page cursor is not valid")
+    if any(isinstance(value, list | dict) for value in values):
         raise BadCursor("the page cursor is not valid")
     return values
+
+
+def decode_cursor_object(cursor: str) -> dict[str, Any]:
+    """The values of a cursor made from a mapping.
+
+    Raises:
+        BadCursor: it is not one of `encode_cursor`.
+    """
+    values = _decode(cursor)
+    if not isinstance(values, dict):
+        raise BadCursor("the page cursor is not valid")
+    return values
+
+
+def _decode(cursor: str) -> Any:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, msgspec.DecodeError, ValueError) as error:
+        raise BadCursor("the page cursor is not valid") from error
 
 
 def trace_conditions(filters: TraceFilter) -> tuple[list[str], list[Any]]:

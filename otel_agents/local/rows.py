@@ -33,9 +33,10 @@ class SpanEvent:
 class Observation:
     """One span, read as Langfuse 4.16 reads it.
 
-    ``total_cost`` is None when there is no cost, and 0 when the given costs have no ``total``. ``parent_id`` is empty for a root. ``meta`` holds the user's own metadata keys,
-    the part that filters can reach; ``metadata`` everything, as the API gives it. ``input``,
-    ``output``, ``metadata`` and ``events`` are empty when a row was read without its payload.
+    ``total_cost`` is None when there is no cost, and 0 when the given costs have no ``total``.
+    ``parent_id`` is empty for a root. ``meta`` holds the user's own metadata keys, the part that filters
+    can reach; ``metadata`` everything, as the API gives it. ``input``, ``output``, ``metadata`` and
+    ``events`` are empty when a row was read without its payload.
     """
 
     trace_id: str

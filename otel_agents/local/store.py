@@ -13,6 +13,7 @@ from pathlib import Path
 
 from otel_agents.local import codec, orphans, queries, summary
 from otel_agents.local.database import Database
+from otel_agents.local.findings import finding
 from otel_agents.local.rows import (
     Facet,
     FacetColumn,
@@ -97,11 +98,17 @@ class Store:
             _add_findings(connection, found)
             _changed(connection)
 
-    def add_scores(self, scores: Sequence[Score], findings: Sequence[Finding] = ()) -> None:
-        """Stores scores; one with the same id, name and day replaces the older one."""
+    def add_scores(
+        self, scores: Sequence[Score], findings: Sequence[Finding] = (), record_reuse: bool = True
+    ) -> None:
+        """Stores scores; one with the same id, name and day replaces the older one.
+
+        ``record_reuse`` adds a ``score_id_reused`` finding when an id comes with another name or day.
+        """
         if not scores and not findings:
             return
         with self.database.writing() as connection:
+            found = list(findings)
             for row in scores:
                 day = row.timestamp_ns // _DAY_NS
                 known = connection.execute(
@@ -110,9 +117,13 @@ class Store:
                 ).fetchone()
                 if known is not None:
                     row.created_ns = known[0]
+                elif record_reuse and _other_score(connection, row.id):
+                    found.append(
+                        finding("score_id_reused", row.trace_id or "", "", row.updated_ns, id=row.id)
+                    )
                 connection.execute(_UPSERT_SCORE, (*codec.score_values(row), day))
             summary.rescore(connection, [row.trace_id for row in scores if row.trace_id])
-            _add_findings(connection, findings)
+            _add_findings(connection, found)
             _changed(connection)
 
     def add_findings(self, findings: Sequence[Finding]) -> None:
@@ -159,6 +170,33 @@ class Store:
             ):
                 connection.execute(f"DELETE FROM {table}")
             _changed(connection)
+
+    def delete_loose(self, before_ns: int) -> None:
+        """Deletes scores and findings from before ``before_ns`` that belong to no stored trace."""
+        with self.database.writing() as connection:
+            for table, column in (("scores", "updated_ns"), ("findings", "received_ns")):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE {column} < ? AND NOT EXISTS"
+                    f" (SELECT 1 FROM traces t WHERE t.trace_id = {table}.trace_id)",
+                    (before_ns,),
+                )
+            _changed(connection)
+
+    def shrink(self) -> None:
+        """Gives free pages back to the file system."""
+        with self.database.exclusive() as connection:
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def size(self) -> int:
+        """Bytes of the pages that hold data."""
+        reader = self.reader()
+        pages, free, page_size = (
+            reader.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        used: int = (pages - free) * page_size
+        return used
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -267,6 +305,10 @@ def _changed(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE state SET value = value + 1 WHERE name = 'change'")
 
 
+def _other_score(connection: sqlite3.Connection, score_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM scores WHERE id = ?", (score_id,)).fetchone() is not None
+
+
 def _delete_known(connection: sqlite3.Connection, spans: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     known: list[tuple[int]] = []
     replaced: set[tuple[str, str]] = set()
@@ -302,17 +344,7 @@ def _duplicates(rows: Sequence[Observation], replaced: set[tuple[str, str]]) -> 
     for row in rows:
         span = (row.trace_id, row.id)
         if span in seen:
-            found.append(
-                Finding(
-                    "duplicate_span",
-                    "error",
-                    row.trace_id,
-                    row.id,
-                    "the span was exported more than once: Langfuse counts every copy until it merges them",
-                    {"name": row.name},
-                    row.received_ns,
-                )
-            )
+            found.append(finding("duplicate_span", row.trace_id, row.id, row.received_ns, name=row.name))
         seen.add(span)
     return found
 
@@ -320,19 +352,17 @@ def _duplicates(rows: Sequence[Observation], replaced: set[tuple[str, str]]) -> 
 def _add_findings(connection: sqlite3.Connection, findings: Iterable[Finding]) -> None:
     kept: dict[str, int] = {}
     now = time.time_ns()
-    for finding in findings:
-        if finding.kind not in kept:
-            row = connection.execute(
-                "SELECT count(*) FROM findings WHERE kind = ?", (finding.kind,)
-            ).fetchone()
-            kept[finding.kind] = row[0]
-        if not finding.received_ns:
-            finding.received_ns = now
-        if kept[finding.kind] < FINDINGS_PER_KIND:
-            kept[finding.kind] += connection.execute(_INSERT_FINDING, codec.finding_values(finding)).rowcount
+    for note in findings:
+        if note.kind not in kept:
+            row = connection.execute("SELECT count(*) FROM findings WHERE kind = ?", (note.kind,)).fetchone()
+            kept[note.kind] = row[0]
+        if not note.received_ns:
+            note.received_ns = now
+        if kept[note.kind] < FINDINGS_PER_KIND:
+            kept[note.kind] += connection.execute(_INSERT_FINDING, codec.finding_values(note)).rowcount
         connection.execute(
             "INSERT INTO finding_counts VALUES (?, ?, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1",
-            (finding.kind, finding.severity),
+            (note.kind, note.severity),
         )
 
 

@@ -1,0 +1,67 @@
+"""The ASGI application: API, web UI, and the background work of one local backend."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from otel_agents.local import retention
+from otel_agents.local.api.routes import api_routes
+from otel_agents.local.backend import Backend
+from otel_agents.local.options import LocalOptions
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(options: LocalOptions) -> Starlette:
+    """The application; its state holds the `Backend` as ``app.state.backend``.
+
+    The database is opened here, so that a file that cannot be used is reported before anything is
+    served. It is closed when the application's lifespan ends.
+
+    Raises:
+        LocalError: the database cannot be used.
+    """
+    backend = Backend(options)
+    app = Starlette(routes=[*api_routes(), *_ui_routes(backend)], lifespan=_lifespan)
+    app.state.backend = backend
+    return app
+
+
+def _ui_routes(backend: Backend) -> list[BaseRoute]:
+    # The API works without the pages (and their template library).
+    if importlib.util.find_spec("jinja2") is None:
+        logger.warning("the web UI is off: jinja2 is not installed (install otel-agents[server])")
+        return []
+    from otel_agents.local import ui
+
+    return list(ui.routes(backend.store, backend.options))
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    backend: Backend = app.state.backend
+    keeper = asyncio.create_task(_retain(backend))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+        await backend.close()
+
+
+async def _retain(backend: Backend) -> None:
+    options = backend.options
+    while True:
+        try:
+            await backend.run(retention.apply, backend.store, options.retention_days, options.max_bytes)
+        except Exception:
+            logger.exception("retention failed")
+        await asyncio.sleep(options.retention_interval)
