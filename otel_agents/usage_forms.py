@@ -1,0 +1,81 @@
+"""Token usage as users hand it over: ours, or as the OpenAI and Anthropic SDKs have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import msgspec
+
+from otel_agents import values
+from otel_agents.accounting import Usage
+
+_NAMES: Final = tuple(field.name for field in fields(Usage))
+_ANTHROPIC: Final = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+
+
+def usage_of(given: object) -> Usage | None:
+    """``given`` as :class:`Usage`; None when it says nothing about tokens. Never raises.
+
+    Args:
+        given: a ``Usage``; a mapping with its names (``input``, ``output``, ``cache_read`` ...); or a
+            mapping or object like the ``usage`` of an OpenAI or Anthropic response.
+    """
+    if given is None or isinstance(given, Usage):
+        return given
+    try:
+        # By way of JSON: SDK objects, dataclasses and mappings become dicts, odd values text.
+        text = values.to_json(given, 100_000)
+        found = msgspec.json.decode(text)
+        return _of_mapping(found, text) if isinstance(found, dict) else None
+    except Exception:
+        return None
+
+
+def _of_mapping(found: dict[str, Any], text: str) -> Usage | None:
+    if "prompt_tokens" in found or "completion_tokens" in found:
+        from otel_agents.wire.providers.openai_chat import usage_of as openai_usage
+
+        return openai_usage(text.encode())
+    if any(found.get(name) is not None for name in _ANTHROPIC):
+        from otel_agents.wire.providers.anthropic_messages import usage_of as anthropic_usage
+
+        return anthropic_usage(found)
+    if "input_tokens" in found or "output_tokens" in found:
+        sent, produced = _mapping(found, "input_tokens_details"), _mapping(found, "output_tokens_details")
+        return Usage(
+            input=_count(found.get("input_tokens")),
+            output=_count(found.get("output_tokens")),
+            cache_read=_count(sent.get("cached_tokens")),
+            reasoning=_count(produced.get("reasoning_tokens")),
+        )
+    counts = {name: _count(found[name]) for name in _NAMES if name in found}
+    return _consistent(Usage(**counts)) if counts else None
+
+
+def _consistent(usage: Usage) -> Usage:
+    """Parts that are larger than their total show that the total was counted without them."""
+    cached = usage.cache_read + usage.cache_write
+    return Usage(
+        input=usage.input if usage.input >= cached else usage.input + cached,
+        output=usage.output if usage.output >= usage.reasoning else usage.output + usage.reasoning,
+        cache_read=usage.cache_read,
+        cache_write=usage.cache_write,
+        cache_write_1h=min(usage.cache_write_1h, usage.cache_write),
+        reasoning=usage.reasoning,
+        input_audio=usage.input_audio,
+        output_audio=usage.output_audio,
+        cache_audio_read=usage.cache_audio_read,
+    )
+
+
+def _mapping(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    inner = found.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0
+    return max(int(value), 0)
