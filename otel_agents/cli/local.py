@@ -36,7 +36,5 @@ def local(
         public_key=keys.public,
         secret_key=keys.secret,
     )
-    print(
-        f"UI on http://{host}:{settings.backend_port}, keys of {settings.home / 'keys.json'}", file=sys.stderr
-    )
-    serve(options)
+    made_up = "" if settings.langfuse_secret_key else f", keys in {settings.home / 'keys.json'}"
+    serve(options, ready=lambda url: print(f"UI on {url}{made_up}", file=sys.stderr, flush=True))

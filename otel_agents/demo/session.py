@@ -220,12 +220,19 @@ def _readers(place: Place, run: str, models: str | None) -> Mapping[str, Callabl
 
 
 def _agreed(readers: Mapping[str, Callable[[], Account]]) -> dict[str, Account]:
-    """Reads all accounts until they agree, or time is up: data is still on its way when the run ends."""
+    """Reads all accounts until they agree, or time is up: data is still on its way when the run ends.
+
+    Raises:
+        StackError: there is nothing to compare.
+    """
     deadline = time.monotonic() + _AGREE_LIMIT
     while True:
         found = {name: _read(name, reader, deadline) for name, reader in readers.items()}
-        settled = not accounts.differences(found) and found["langfuse"].calls > 0
-        if settled or time.monotonic() > deadline:
+        over = time.monotonic() > deadline
+        nothing = [name for name, account in found.items() if account.calls == 0]
+        if "provider" in nothing or (over and len(nothing) == len(found)):
+            raise StackError("the example made no model call that was billed; its log says why")
+        if over or not (nothing or accounts.differences(found)):
             return found
         time.sleep(0.25)
 
