@@ -18,6 +18,8 @@ def to_json(items: list[Any], limit: int) -> tuple[str, bool]:
     encoded = tolerant.encode(items)
     if len(encoded) <= limit:
         return encoded, False
+    if limit < 2 * _SHORTEST:
+        return "[]", True
     room = limit // 2
     while room >= _SHORTEST:
         cut = [_cut(item, room) for item in items]
@@ -25,7 +27,7 @@ def to_json(items: list[Any], limit: int) -> tuple[str, bool]:
         if len(encoded) <= limit:
             return encoded, True
         room //= 4
-    return _ends(cut if limit >= 2 * _SHORTEST else [], limit), True
+    return _ends(cut, limit), True
 
 
 def _ends(items: list[Any], limit: int) -> str:

@@ -9,9 +9,9 @@ import anthropic
 import pytest
 from modelserver.server import ModelServer
 from opentelemetry.trace import StatusCode
+from wire_rig import Wired
 
 from otel_agents import semconv
-from wire.conftest import Wired
 
 MODEL = "claude-opus-4-8"
 HELLO: list[Any] = [{"role": "user", "content": "Say hello"}]

@@ -10,9 +10,9 @@ import pytest
 from modelserver.server import ModelServer
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
+from wire_rig import Wired
 
 from otel_agents import semconv
-from wire.conftest import Wired
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello"}]
 TOOLS: list[Any] = [
@@ -71,9 +71,7 @@ def test_a_plain_call(wired: Wired, server: ModelServer, client: openai.OpenAI) 
     }
 
 
-def test_the_record_is_what_the_span_says(
-    wired: Wired, server: ModelServer, client: openai.OpenAI
-) -> None:
+def test_the_record_is_what_the_span_says(wired: Wired, server: ModelServer, client: openai.OpenAI) -> None:
     client.chat.completions.create(model="gpt-4o", messages=HELLO)
     record = wired.record()
     attributes = wired.attributes()
@@ -284,8 +282,9 @@ def test_every_attempt_says_which_one_it_is(wired: Wired, server: ModelServer) -
 
 
 def test_what_surrounds_a_call_is_on_its_span(wired: Wired, client: openai.OpenAI) -> None:
-    from otel_agents.context import SCOPE_KEY, AgentRun, context, inside_run, scope
     from opentelemetry import context as otel_context
+
+    from otel_agents.context import SCOPE_KEY, AgentRun, context, inside_run, scope
 
     with context(session="s1", user="ann", experiment="e1", variant="b"):
         run = AgentRun("planner")

@@ -12,10 +12,10 @@ import pytest
 from modelserver.server import ModelServer
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from wire_rig import Wired
 
 from otel_agents import semconv
 from otel_agents.wire import claims
-from wire.conftest import Wired
 
 MODEL = "claude-opus-4-8"
 HELLO: list[Any] = [{"role": "user", "content": "Say hello"}]
