@@ -306,7 +306,7 @@ class _Writer:
 
     def _float(self, value: float) -> None:
         if math.isfinite(value):
-            self._raw(float.__repr__(value))
+            self._raw(_encode(value).decode())  # as the fast path prints it
         else:
             self._raw('"NaN"' if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"')
 
