@@ -1,4 +1,4 @@
-"""``otel-agents config``: the settings in force, and where each came from."""
+"""``otel-agents config``: the settings in force, where each came from, and whether they work."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def add(app: typer.Typer) -> None:
 
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only try whether telemetry would arrive.")] = False,
     as_example: Annotated[bool, typer.Option("--example", help="Print .env.example and stop.")] = False,
     as_docs: Annotated[bool, typer.Option("--docs", help="Print docs/configuration.md and stop.")] = False,
 ) -> None:
@@ -31,6 +32,11 @@ def show(
         sys.stdout.write(settings_table.example() if as_example else settings_table.markdown())
         return
     settings = resolve()
+    if check:
+        from otel_agents.cli.check import check as try_it
+
+        print(try_it(settings))
+        return
     rows = settings_table.rows(settings)
     if as_json:
         found = {row.name: {"value": row.value, "from": row.origin} for row in rows}

@@ -31,7 +31,7 @@ def show(found: Mapping[str, Account], different: Sequence[str], state: State, r
     console = Console()
     console.print(table)
     # Addresses by plain print: a wrapped one cannot be clicked or copied.
-    print(f"traces      {state.ui}/traces?session={run}")
+    print(f"traces      {state.ui}/sessions/{run}")
     if state.prometheus:
         expression = "sum by (gen_ai_request_model) (otel_agents_cost_total)"
         print(f"Prometheus  {state.prometheus}/graph?g0.expr={quote(expression)}&g0.tab=1")
