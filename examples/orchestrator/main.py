@@ -26,7 +26,7 @@ _TASKS = Path(__file__).with_name("tasks.toml")
 def main() -> int:
     """Exit status: 0 all tasks have an answer, 1 some have none, 2 it could not start."""
     options = _options()
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING)
     try:
         tasks = load(options.tasks)[: options.limit]
         configure(service_name="orchestrator")  # otel

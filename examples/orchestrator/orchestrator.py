@@ -95,7 +95,7 @@ async def _attempt(task: Task, name: str, result: Result, chooser: Chooser) -> s
         return f"failed with {type(error).__name__}"
     quality, reason = await _judged(task, name, answer)
     if quality is not None:
-        score("quality", quality, comment=reason, span=run.span)  # otel
+        score("quality", quality, comment=reason, agent=name)  # otel
         chooser.learn(task.type, name, quality)
     if result.answer is None or (quality or 0) >= (result.quality or 0):
         result.answer, result.answered_by, result.quality = answer, name, quality
