@@ -22,6 +22,8 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
         return decoder.decode(_clean(bytes(data)))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def decode_any(data: bytes | msgspec.Raw) -> Any:
@@ -80,5 +82,8 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def _clean(data: bytes) -> bytes:
-    value = json.loads(data.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
+    try:
+        value = json.loads(data.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

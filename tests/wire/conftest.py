@@ -30,6 +30,7 @@ def wired_with(clean_globals: None) -> Iterator[Callable[..., Wired]]:
         seen, sent = InMemorySpanExporter(), InMemorySpanExporter()
         provider = TracerProvider(sampler=sampler)
         pipeline = SpanPipeline(sent, inherited=attributes, delay=60.0)
+        pipeline._start()  # here, so that no test ends while a thread of its calls starts it
         provider.add_span_processor(SimpleSpanProcessor(seen))
         provider.add_span_processor(pipeline)
         trace.set_tracer_provider(provider)
