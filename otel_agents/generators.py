@@ -84,12 +84,13 @@ class GeneratorFunction:
 
 
 def drive(
-    generator: Any, context: contextvars.Context, watcher: Watcher, started: bool = False
+    generator: Any, context: contextvars.Context, watcher: Watcher, started: Abandoned | None = None
 ) -> Generator[Any, Any, Any] | AsyncGenerator[Any, Any]:
     """A generator that is stepped inside ``context`` and reported to ``watcher``.
 
     Args:
-        started: the watcher was started already, in the call that made the generator.
+        started: the watcher was started already, in the call that made the generator; this ends it
+            should the generator never be.
     """
     if isinstance(generator, types.AsyncGeneratorType):
         return _drive_async(generator, context, watcher, started)
@@ -97,9 +98,12 @@ def drive(
 
 
 def _drive(
-    generator: Generator[Any, Any, Any], context: contextvars.Context, watcher: Watcher, started: bool
+    generator: Generator[Any, Any, Any],
+    context: contextvars.Context,
+    watcher: Watcher,
+    started: Abandoned | None,
 ) -> Generator[Any, Any, Any]:
-    if not started:
+    if started is None:
         context.run(watcher.start)
     try:
         item = context.run(next, generator)
@@ -126,29 +130,40 @@ def _drive(
 
 
 async def _drive_async(
-    generator: AsyncGenerator[Any, Any], context: contextvars.Context, watcher: Watcher, started: bool
+    generator: AsyncGenerator[Any, Any],
+    context: contextvars.Context,
+    watcher: Watcher,
+    started: Abandoned | None,
 ) -> AsyncGenerator[Any, Any]:
-    if not started:
+    if started is None:
         context.run(watcher.start)
-    abandoned = Abandoned(watcher)
+        started = Abandoned(watcher)  # kept by this frame alone
     step: Any = _first_step(generator)
+    closing = False
     while True:
         item, error = await _in_context(context, step)
         if error is not None:
             if isinstance(error, StopAsyncIteration):
                 context.run(watcher.finish, None)
                 return
-            context.run(watcher.fail, error)
+            context.run(watcher.fail, GeneratorExit() if closing and _is_cancelled(error) else error)
             try:
                 raise error
             finally:
-                del error, abandoned
+                del error
         watcher.yielded(item)
         try:
             sent = yield item
             step = generator.asend(sent)
         except BaseException as thrown:
+            # A loop that ends cancels the tasks that close generators: that is a way of closing, too.
+            closing = _is_cancelled(thrown)
             step = generator.athrow(thrown)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 @types.coroutine

@@ -106,6 +106,7 @@ def recording(**settings: Any) -> Iterator[AgentSpans]:
         try:
             yield AgentSpans(made, exporter, reader, logs)
         finally:
+            made.worker.drain()
             pipeline.close(timeout=1.0)
             meters.shutdown()
             loggers.shutdown()

@@ -101,7 +101,7 @@ def _continue(result: Any, watcher: Watcher) -> Any:
 
         captured = contextvars.copy_context()
         watcher.suspend()
-        return drive(result, captured, watcher, started=True)
+        return drive(result, captured, watcher, Abandoned(watcher))
     watcher.suspend()
     try:
         result.add_done_callback(functools.partial(_future_done, watcher))
