@@ -37,8 +37,8 @@ class Delivery:
     """An ASGI response that sends pieces at the pace of a model and notices when nobody listens.
 
     ``done(tokens, complete)`` is called exactly once: with the output tokens that were sent, and
-    whether the answer got as far as its final piece. It is called before that piece goes out, so
-    that whoever has read the whole answer finds it in the ledger.
+    whether the answer got as far as its final piece. It is called before that piece goes out, or
+    before the body ends without it, so that whoever has read the answer finds it in the ledger.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Delivery:
             self.headers["content-encoding"] = "gzip"
         self.size = int(scenario.number("bytes", 1)) if "bytes" in scenario.flags else 0
         self.sent = 0
-        self.complete = False
+        self.told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))
@@ -77,8 +77,7 @@ class Delivery:
             await self._run(send, gone)
         finally:
             gone.cancel()
-            if not self.complete:
-                self.done(self.sent, False)
+            self._tell(complete=False)
 
     async def _run(self, send: Send, gone: asyncio.Future[None]) -> None:
         if await _leaves(gone, self.first):
@@ -93,15 +92,20 @@ class Delivery:
             if await _leaves(gone, self.gap()):
                 return
             self.sent += piece.tokens
-            if piece.final and not self.complete:
-                self.complete = True
-                self.done(self.sent, True)
+            if piece.final:
+                self._tell(complete=True)
             await self._write(send, piece.data)
+        self._tell(complete=False)
         if broken:
             # Returning without an end makes the server close the connection.
             return
         rest = self.packer.flush() if self.packer else b""
         await send({"type": "http.response.body", "body": rest, "more_body": False})
+
+    def _tell(self, complete: bool) -> None:
+        if not self.told:
+            self.told = True
+            self.done(self.sent, complete)
 
     async def _write(self, send: Send, data: bytes) -> None:
         if self.packer:

@@ -82,7 +82,12 @@ def test_the_run_covers_what_providers_bill(
 
 
 def test_a_seed_gives_the_same_run_again(tmp_path: Path) -> None:
-    arguments = ["--limit", "4", "--seed", "5", "--concurrency", "1"]
+    # Files of its own: those of the repository may change between the two runs.
+    (tmp_path / "app.py").write_text("def main():\n    pass\n" * 40, encoding="utf-8")
+    kinds = ("review", "security", "summarise", "tests", "review")
+    entries = [f"[[task]]\ntype = '{kind}'\ninput = 'app.py'\n" for kind in kinds]
+    (tmp_path / "tasks.toml").write_text("".join(entries), encoding="utf-8")
+    arguments = ["--tasks", "tasks.toml", "--limit", "4", "--seed", "5", "--concurrency", "1"]
     runs = []
     for _ in range(2):
         with running(latency="none") as server:
