@@ -185,6 +185,8 @@ def _follow(app: Child, until_held: bool) -> None:
                     return
                 _say(line.rstrip())
             if ended is not None:
+                if until_held:  # it should have waited
+                    raise StackError(f"the example ended with status {ended} ({app.last_words()})")
                 _check_status(app, ended)
                 return
             if time.monotonic() > deadline:
@@ -227,11 +229,15 @@ def _agreed(readers: Mapping[str, Callable[[], Account]]) -> dict[str, Account]:
     """
     deadline = time.monotonic() + _AGREE_LIMIT
     while True:
-        found = {name: _read(name, reader, deadline) for name, reader in readers.items()}
+        found: dict[str, Account] = {}
+        for name, reader in readers.items():
+            found[name] = _read(name, reader, deadline)
+            if name == "provider" and found[name].calls == 0:
+                raise StackError("the example made no model call that was billed; its output says why")
         over = time.monotonic() > deadline
-        nothing = [name for name, account in found.items() if account.calls == 0]
-        if "provider" in nothing or (over and len(nothing) == len(found)):
-            raise StackError("the example made no model call that was billed; its log says why")
+        nothing = all(account.calls == 0 for account in found.values())
+        if over and nothing:
+            raise StackError("no model call was counted anywhere; the example's output says why")
         if over or not (nothing or accounts.differences(found)):
             return found
         time.sleep(0.25)

@@ -25,6 +25,8 @@ from otel_agents.stack.process import Child, Children, answers
 from otel_agents.stack.state import Keys, State
 
 Say = Callable[[str], None]
+#: A child, and what tells whether it is ready.
+Started = tuple[Child, Callable[[], bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,19 @@ def running(settings: Settings, options: Options, say: Say) -> Iterator[Stack]:
         ports = port_choice.choose(
             Ports.of(settings), _needed_ports(obtained.found, binary is not None), options.free_ports
         )
-        _start_backend(children, home, ports, keys)
-        if obtained.found:
-            _start_bridge(children, home, ports, keys)
-            _start_collector(children, home, ports, keys, obtained)
         metrics_port = ports.collector_metrics_port if obtained.found else _direct_port(settings, options)
+        # All at once, since each takes its time to be ready and none needs another before data flows.
+        waits = [_start_backend(children, home, ports, keys)]
+        if obtained.found:
+            waits.append(_start_bridge(children, home, ports, keys))
         if binary is not None:
-            _start_prometheus(children, home, ports, binary, options, obtained.found, metrics_port)
+            waits.append(
+                _start_prometheus(children, home, ports, binary, options, obtained.found, metrics_port)
+            )
+        if obtained.found:
+            _start_collector(children, home, ports, keys, obtained)
+        for child, ready in waits:
+            children.wait_ready(child, ready, timeout=60.0)
         published = _published(options, ports, obtained, binary is not None, metrics_port, children)
         state.write(home, published)
         yield Stack(published, keys, children)
@@ -124,18 +132,18 @@ def _needed_ports(with_collector: bool, with_prometheus: bool) -> frozenset[str]
     return frozenset(needed)
 
 
-def _start_backend(children: Children, home: Path, ports: Ports, keys: Keys) -> None:
+def _start_backend(children: Children, home: Path, ports: Ports, keys: Keys) -> Started:
     child = _start_command(
         children, "local", ["--port", str(ports.backend_port)], _langfuse(ports, keys), home
     )
-    children.wait_ready(child, lambda: answers(f"{url(ports.backend_port)}/api/public/health"))
+    return child, lambda: answers(f"{url(ports.backend_port)}/api/public/health")
 
 
-def _start_bridge(children: Children, home: Path, ports: Ports, keys: Keys) -> None:
+def _start_bridge(children: Children, home: Path, ports: Ports, keys: Keys) -> Started:
     child = _start_command(
         children, "bridge", ["--port", str(ports.bridge_port)], _langfuse(ports, keys), home
     )
-    children.wait_ready(child, lambda: answers(f"{url(ports.bridge_port)}/health"))
+    return child, lambda: answers(f"{url(ports.bridge_port)}/health")
 
 
 def _langfuse(ports: Ports, keys: Keys) -> dict[str, str]:
@@ -192,14 +200,14 @@ def _start_prometheus(
     options: Options,
     with_collector: bool,
     metrics_port: int,
-) -> None:
+) -> Started:
     folder = home / "prometheus"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
     config.write_text(prometheus.configuration(ports, options.scrape_interval, with_collector, metrics_port))
     command = prometheus.command(binary, config, folder / "data", ports.prometheus_port)
     child = children.start("prometheus", command)
-    children.wait_ready(child, lambda: answers(f"{url(ports.prometheus_port)}/-/ready"), timeout=60.0)
+    return child, lambda: answers(f"{url(ports.prometheus_port)}/-/ready")
 
 
 def _published(

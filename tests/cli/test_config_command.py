@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_every_variable_is_in_the_example_and_in_the_docs() -> None:
         for source in declared.sources:
             assert source.name in example
             assert f"`{source.name}`" in docs
+
+
+def test_every_variable_of_ours_that_the_code_names_is_declared() -> None:
+    declared = {source.name for one in table().values() for source in one.sources}
+    # Names the file to read settings from; and what the Collector's own file reads.
+    known = {"OTEL_AGENTS_DOTENV", "OTEL_AGENTS_BRIDGE_ENDPOINT"}
+    named = {
+        name
+        for file in (ROOT / "otel_agents").rglob("*.py")
+        for name in re.findall(r"\bOTEL_AGENTS_[A-Z_]*[A-Z]\b", file.read_text())
+    }
+    assert named - declared - known == set()
 
 
 def test_example_with_every_line_taken_in_can_be_resolved(tmp_path: Path) -> None:
