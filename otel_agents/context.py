@@ -165,14 +165,14 @@ class context:
             "prompt_version": prompt_version,
         }
         self._made: _Made | None = None
-        self._tokens: list[object] = []
+        self._entered: list[tuple[Context, object]] = []
 
     def __enter__(self) -> context:
         try:
-            self._tokens.append(otel_context.attach(self.within(otel_context.get_current())))
+            inside = self.within(otel_context.get_current())
+            self._entered.append((inside, otel_context.attach(inside)))
         except Exception:
             logger.debug("otel-agents: could not enter a context", exc_info=True)
-            self._tokens.append(None)
         return self
 
     def __exit__(
@@ -181,9 +181,14 @@ class context:
         exc: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        token = self._tokens.pop() if self._tokens else None
-        if token is not None:
-            detach(token)
+        # One object may be entered by several tasks and threads: each leaves what is current for it.
+        entered, current = self._entered, otel_context.get_current()
+        for index in range(len(entered) - 1, -1, -1):
+            if entered[index][0] is current:
+                detach(entered.pop(index)[1])
+                return
+        if entered:
+            detach(entered.pop()[1])
 
     async def __aenter__(self) -> context:
         return self.__enter__()
