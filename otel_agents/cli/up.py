@@ -24,7 +24,9 @@ def add(app: typer.Typer) -> None:
 
 
 def _port(name: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(f"--{name}", min=0, max=65535, help="0 takes a free one.")
+    option: typer.models.OptionInfo = typer.Option(
+        f"--{name}", min=0, max=65535, metavar="PORT", help="0 takes a free one."
+    )
     return option
 
 
@@ -117,7 +119,7 @@ def _detach(settings: Settings) -> None:
     from otel_agents.stack import state
     from otel_agents.stack.services import Stack
 
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = settings.home / "up.log"
     command = [argument for argument in sys.argv[1:] if argument not in ("--detach", "-d")]
     with log.open("wb") as output:

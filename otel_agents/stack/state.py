@@ -50,7 +50,7 @@ class State:
 def local_keys(home: Path) -> Keys:
     """The keys of this home's local backend, made on first use and readable by the user alone."""
     path = home / "keys.json"
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and keys are in there
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -73,7 +73,7 @@ def held(home: Path) -> Iterator[None]:
         StackError: when another stack runs in this home, or the folder cannot be written.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and keys are in there
         file = (home / "stack.lock").open("a+")
     except OSError as error:
         raise StackError(

@@ -80,6 +80,7 @@ def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     assert keys.public.startswith("pk-lf-local-")
     assert keys.secret.startswith("sk-lf-local-")
     assert stat.S_IMODE((tmp_path / "home" / "keys.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
     assert state.local_keys(tmp_path / "home") == keys
     assert state.local_keys(tmp_path / "other") != keys
 
