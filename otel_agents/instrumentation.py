@@ -1,17 +1,21 @@
 """Enables the official instrumentation of the HTTP clients, for everything that is no model call.
 
-It gives context propagation, HTTP spans and client metrics. It is enabled when the client library
-is imported, since enabling it imports the library.
+It gives context propagation, HTTP spans and client metrics. It is enabled when a client library is
+imported, since enabling it imports the library.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import sys
+from typing import Final
 
 import wrapt
 
 logger = logging.getLogger(__name__)
+
+_INSTRUMENTATION: Final = "opentelemetry.instrumentation.httpx"
+_INSTRUMENTORS: Final = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 
 _registered = False
 
@@ -22,16 +26,21 @@ def instrument_http_clients() -> None:
     if _registered:
         return
     _registered = True
-    wrapt.register_post_import_hook(lambda _: _enable("HTTPXClientInstrumentor"), "httpx")
-    wrapt.register_post_import_hook(lambda _: _enable("HTTPX2ClientInstrumentor"), "httpx2")
+    for client in _INSTRUMENTORS:
+        wrapt.register_post_import_hook(lambda _: _enable(), client)
 
 
-def _enable(name: str) -> None:
+def _enable() -> None:
+    """Enables the instrumentors of the clients that are imported by now."""
+    loading = sys.modules.get(_INSTRUMENTATION)
+    if loading is not None and getattr(loading.__spec__, "_initializing", False):
+        return  # it imports both clients itself; the call that imports it enables both
     try:
         from opentelemetry.instrumentation import httpx as module
 
-        instrumentor: Any = getattr(module, name)()
-        if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument()
+        for client, name in _INSTRUMENTORS.items():
+            instrumentor = getattr(module, name)()
+            if client in sys.modules and not instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.instrument()
     except Exception:
-        logger.warning("otel-agents: could not enable %s", name, exc_info=True)
+        logger.warning("otel-agents: HTTP clients could not be instrumented", exc_info=True)

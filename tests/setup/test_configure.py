@@ -26,7 +26,7 @@ def backend() -> StubBackend:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, otel_agents\n"
-        "heavy = {'opentelemetry', 'langfuse', 'httpx', 'httpx2', 'genai_prices', 'prometheus_client', 'typer'}\n"
+        "heavy = {'opentelemetry', 'langfuse', 'httpx', 'httpx2', 'genai_prices', 'prometheus_client'}\n"
         "print(sorted(heavy & {name.split('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
