@@ -12,9 +12,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from otel_agents.local import retention
+from otel_agents.local.api.http import is_loopback
 from otel_agents.local.api.routes import api_routes
 from otel_agents.local.backend import Backend
-from otel_agents.local.options import LocalOptions
+from otel_agents.local.options import DEFAULT_SECRET_KEY, LocalOptions
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ def create_app(options: LocalOptions) -> Starlette:
     Raises:
         LocalError: the database cannot be used.
     """
+    if not is_loopback(options.host) and options.secret_key == DEFAULT_SECRET_KEY:
+        logger.warning(
+            "the local backend listens on %s with its default keys: set keys of your own", options.host
+        )
     backend = Backend(options)
     app = Starlette(routes=[*api_routes(), *_ui_routes(backend)], lifespan=_lifespan)
     app.state.backend = backend

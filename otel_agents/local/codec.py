@@ -43,6 +43,11 @@ def load(text: str | None) -> Any:
     return None if text is None else msgspec.json.decode(text)
 
 
+def fitting(number: int | None) -> int | None:
+    """An integer that SQLite can hold: the nearest one of 64 bits."""
+    return None if number is None else max(min(number, _INT64_MAX), -_INT64_MAX)
+
+
 def columns(names: Sequence[str], prefix: str = "") -> str:
     """``a, b, c`` for a SELECT or INSERT."""
     return ", ".join(prefix + name for name in names)
@@ -66,8 +71,8 @@ def observation_values(key: int, row: Observation) -> tuple[Any, ...]:
         row.parent_id,
         row.type,
         row.name,
-        min(row.start_ns, _INT64_MAX),
-        min(row.end_ns, _INT64_MAX),
+        fitting(row.start_ns),
+        fitting(row.end_ns),
         row.level,
         row.environment,
         row.is_app_root,
@@ -80,11 +85,11 @@ def observation_values(key: int, row: Observation) -> tuple[Any, ...]:
         row.trace_name,
         row.model,
         row.prompt_name,
-        row.prompt_version,
-        row.completion_start_ns,
-        row.input_tokens,
-        row.output_tokens,
-        row.total_tokens,
+        fitting(row.prompt_version),
+        fitting(row.completion_start_ns),
+        fitting(row.input_tokens),
+        fitting(row.output_tokens),
+        fitting(row.total_tokens),
         row.input_cost,
         row.output_cost,
         row.total_cost,

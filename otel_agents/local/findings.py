@@ -147,6 +147,10 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
         WARNING,
         "the span has error.type, but neither the status code 2 nor the level ERROR: it shows as fine",
     ),
+    "span_unreadable": (
+        ERROR,
+        "the local backend could not read the span and left it out; this is a mistake of its own",
+    ),
     "public_key_mismatch": (
         WARNING,
         "the secret key is right, but the public key is not the project's",

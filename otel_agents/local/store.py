@@ -326,7 +326,11 @@ def _delete_known(connection: sqlite3.Connection, spans: Iterable[tuple[str, str
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[Observation]) -> None:
-    last = connection.execute("SELECT coalesce(max(key), 0) FROM observations").fetchone()[0]
+    # Above the deleted ones too: whoever looks for new rows by key must not miss any.
+    last = connection.execute(
+        "SELECT max(coalesce((SELECT max(key) FROM observations), 0), value) FROM state"
+        " WHERE name = 'orphans_to'"
+    ).fetchone()[0]
     keys = range(last + 1, last + 1 + len(rows))
     connection.executemany(
         codec.INSERT_OBSERVATION,

@@ -133,8 +133,8 @@ class Summary:
         row = {
             "name": self._value("trace_name") or (root[1] if root else self._value("first_name")) or "",
             "root_id": root[0] if root else None,
-            "start_ns": min(self.start_ns, 2**63 - 1),
-            "end_ns": min(self.end_ns, 2**63 - 1),
+            "start_ns": codec.fitting(self.start_ns),
+            "end_ns": codec.fitting(self.end_ns),
             "status": "error" if failed else ("ok" if root else "open"),
             "agent": self._value("agent") or self._value("agent_span"),
             "task_type": self._value("task_type"),
@@ -148,14 +148,17 @@ class Summary:
             "tags": codec.dump(self._tags),
             "received_ns": self.received_ns,
             "preview": (root[3] or None) if root else None,
-            **self._sums,
+            **{
+                name: codec.fitting(value) if isinstance(value, int) else value
+                for name, value in self._sums.items()
+            },
         }
         return (
             self.trace_id,
             *(row[name] for name in _COLUMNS),
             quality,
             quality if quality is not None else score_mean,
-            max(row["end_ns"] - row["start_ns"], 0),
+            codec.fitting(max(self.end_ns - self.start_ns, 0)),
             codec.dump(self.picks),
         )
 

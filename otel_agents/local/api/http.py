@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import ipaddress
 import logging
 import math
 import time
@@ -124,9 +125,8 @@ def resource(
     async def endpoint(request: Request) -> Response:
         backend: Backend = request.app.state.backend
         method = "GET" if request.method == "HEAD" and "GET" in methods else request.method
-        if method == "OPTIONS":
-            return Response(status_code=204, headers=_cors(request, preflight=True))
         try:
+            _check_host(request, backend)
             if method in gated:
                 raise ApiError(404, EVENTS_ONLY)
             if method not in methods:
@@ -142,8 +142,6 @@ def resource(
         except Exception as error:
             logger.exception("%s %s failed", request.method, request.url.path)
             answer = reply({"message": "Internal Server Error", "error": type(error).__name__}, 500)
-        for name, value in _cors(request).items():
-            answer.headers[name] = value
         return answer
 
     verbs = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -211,14 +209,26 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _cors(request: Request, preflight: bool = False) -> dict[str, str]:
-    origin = request.headers.get("origin")
-    if origin is None or not request.url.path.startswith("/api/public/"):
-        return {}
-    headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-    if preflight:
-        headers["Access-Control-Allow-Methods"] = "GET,POST,PUT,PATCH,DELETE"
-        headers["Access-Control-Allow-Headers"] = request.headers.get(
-            "access-control-request-headers", "authorization,content-type"
-        )
-    return headers
+def _check_host(request: Request, backend: Backend) -> None:
+    """Refuses foreign host names while only the loopback interface is served.
+
+    The default keys are public. Without this, any web page could point a name of its own at 127.0.0.1 and
+    read everything with them (DNS rebinding). For the same reason there are no CORS headers.
+    """
+    if not is_loopback(backend.options.host):
+        return
+    host = request.headers.get("host", "")
+    name = host.partition("]")[0].strip("[") if host.startswith("[") else host.partition(":")[0]
+    if not is_loopback(name):
+        raise ApiError(421, {"message": "This server answers on the loopback interface only"})
+
+
+def is_loopback(host: str) -> bool:
+    """True for ``localhost``, names under it, and addresses of the loopback interface."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

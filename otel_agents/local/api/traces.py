@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from starlette.requests import Request
@@ -9,9 +10,12 @@ from starlette.responses import Response
 
 from otel_agents.local.api.http import ApiError, invalid_data, read_body, read_json, reply
 from otel_agents.local.backend import Backend
+from otel_agents.local.findings import finding
 from otel_agents.local.mapping.observation import read
 from otel_agents.local.otlp import ReceivedSpan, Rejected, decode
 from otel_agents.local.rows import Finding
+
+logger = logging.getLogger(__name__)
 
 _MOST_DELETED = 1000
 
@@ -37,7 +41,16 @@ def store_spans(backend: Backend, spans: list[ReceivedSpan]) -> None:
     rows = []
     findings: list[Finding] = []
     for span in spans:
-        row, found = read(span, received, strict)
+        try:
+            row, found = read(span, received, strict)
+        except Exception as error:
+            # The others are stored: an exporter would send the same batch again and again.
+            logger.exception("cannot read span %s of trace %s", span.span_id, span.trace_id)
+            note = finding(
+                "span_unreadable", span.trace_id, span.span_id, received, name=span.name, error=repr(error)
+            )
+            findings.append(note)
+            continue
         rows.append(row)
         findings += found
     backend.store.add_observations(rows, findings, record_duplicates=strict)

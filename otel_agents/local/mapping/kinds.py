@@ -55,14 +55,14 @@ _MODEL_ORDER: Final = (
 _NAME_ORDER: Final = ("gen_ai.tool.name", "genkit:name", "logfire.msg", "ai.toolCall.name", "ai.operationId")
 
 #: Operations whose model, usage and cost are dropped. `create_agent` is not one of them.
-AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "agent_step"})
+AGENT_OPERATIONS: Final = ("invoke_agent", "agent_step")
 
 
 def observation_type(attributes: Mapping[str, Any], notes: Notes) -> str:
     """The type; the first rule that knows one wins."""
     given = attributes.get("langfuse.observation.type")
-    if given in TYPES:
-        return str(given).upper()
+    if isinstance(given, str) and given in TYPES:
+        return given.upper()
     if given is not None:
         notes.add("type_unknown", value=given)
     kind = attributes.get("openinference.span.kind")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -133,7 +134,7 @@ def _prompt_link(found: Observation, attributes: Mapping[str, Any], notes: Notes
     if found.type == "GENERATION" and name and number is not None:
         found.prompt_name, found.prompt_version = kinds.text(name), number
     elif found.type == "GENERATION" and (name or attributes.get("gen_ai.prompt.name")):
-        notes.add("prompt_link_lost", name=name or attributes.get("gen_ai.prompt.name"), version=version)
+        notes.add("prompt_link_lost", prompt=name or attributes.get("gen_ai.prompt.name"), version=version)
 
 
 def _integer(value: Any) -> int | None:
@@ -156,7 +157,7 @@ def _completion_start(attributes: Mapping[str, Any], start_ns: int, kind: str, n
         return times.parse(given.strip('"'))
     for key in ("ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"):
         value = attributes.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return start_ns + int(value * 1e6)
     if "gen_ai.response.time_to_first_chunk" in attributes and kind == "GENERATION":
         notes.add("first_token_time_lost")

@@ -181,7 +181,7 @@ def _valid(found: Mapping[str, Any], notes: Notes) -> dict[str, int]:
             number = int(match.group()) if match else None
         if isinstance(number, float) and number.is_integer():
             number = int(number)
-        if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63:
+        if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 2**53:
             details[key] = number
         elif value is not None:
             notes.add("usage_value_dropped", key=key, value=value)
