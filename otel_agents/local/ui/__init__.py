@@ -7,8 +7,9 @@ and the details pane without a reload.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,6 +24,9 @@ from otel_agents.local.ui.pages import findings, sessions, trace, traces
 
 Page = Callable[[Store, Request], Response]
 
+#: Threads that read for the pages. They stay, because the store keeps a connection for every thread.
+_THREADS = 4
+
 
 def routes(store: Store, options: LocalOptions) -> list[BaseRoute]:
     """Routes for the app to mount at its root; each carries its own guard.
@@ -33,9 +37,16 @@ def routes(store: Store, options: LocalOptions) -> list[BaseRoute]:
     """
     guard = [Middleware(Guard, bound_to=options.host, keys=[(options.public_key, options.secret_key)])]
 
+    pool = ThreadPoolExecutor(_THREADS, "otel-agents-ui")
+
+    def off_the_loop(page: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await asyncio.get_running_loop().run_in_executor(pool, page, store, request)
+
+        return endpoint
+
     def route(path: str, page: Page, name: str) -> Route:
-        # Plain functions: starlette runs them in a worker thread, where the store may block.
-        return Route(path, partial(page, store), methods=["GET"], name=f"ui:{name}", middleware=guard)
+        return Route(path, off_the_loop(page), methods=["GET"], name=f"ui:{name}", middleware=guard)
 
     observation = "/ui/observation/{trace_id}/{observation_id}"
     return [

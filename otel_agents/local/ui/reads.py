@@ -26,9 +26,9 @@ class Overview:
     traces: int
     errors: int
     cost: float
-    input_tokens: int
-    output_tokens: int
-    tokens: int
+    input_tokens: float
+    output_tokens: float
+    tokens: float
     quality: float | None
     scored: int
     mean_duration_ns: float | None
@@ -59,9 +59,8 @@ def overview(store: Store, filters: TraceFilter) -> Overview:
     row = (
         store.reader()
         .execute(
-            "SELECT count(*), coalesce(sum(status = 'error'), 0), coalesce(sum(total_cost), 0.0),"
-            " coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
-            " coalesce(sum(total_tokens), 0),"
+            "SELECT count(*), coalesce(sum(status = 'error'), 0), total(total_cost),"
+            " total(input_tokens), total(output_tokens), total(total_tokens),"
             " avg(quality), count(quality), avg(duration_ns), min(start_ns), max(start_ns)"
             f" FROM traces{where}",
             given,
@@ -98,11 +97,12 @@ def root_texts(
     wanted = [(row.trace_id, row.root_id) for row in rows if row.root_id]
     if not wanted:
         return {}
-    values = ", ".join(["(?, ?)"] * len(wanted))
+    # CROSS JOIN keeps the order of the tables: each pair is looked up, nothing is scanned.
     sql = (
-        f"SELECT o.trace_id, substr(p.input, 1, {characters:d}), substr(p.output, 1, {characters:d})"
-        " FROM observations o JOIN payloads p ON p.key = o.key"
-        f" WHERE (o.trace_id, o.id) IN (VALUES {values})"
+        f"WITH wanted (trace_id, id) AS (VALUES {', '.join(['(?, ?)'] * len(wanted))})"
+        f" SELECT o.trace_id, substr(p.input, 1, {characters:d}), substr(p.output, 1, {characters:d})"
+        " FROM wanted w CROSS JOIN observations o ON o.trace_id = w.trace_id AND o.id = w.id"
+        " CROSS JOIN payloads p ON p.key = o.key"
     )
     given = [value for pair in wanted for value in pair]
     return {row[0]: (row[1], row[2]) for row in store.reader().execute(sql, given)}

@@ -125,8 +125,7 @@ def _chosen(found: Trace, asked: str | None, line: timeline.Timeline) -> str | N
 
 def _usage(rows: list[Observation]) -> dict[str, int]:
     """Sums of the buckets that are not plain input and output."""
-    sums: Counter[str] = Counter()
-    for row in rows:
-        for key in ("input_cached_tokens", "input_cache_creation", "output_reasoning_tokens"):
-            sums[key] += row.usage.get(key, 0)
-    return {key: value for key, value in sums.items() if value}
+    return {
+        key: sum(row.usage.get(key, 0) for row in rows)
+        for key in ("input_cached_tokens", "output_reasoning_tokens")
+    }

@@ -65,7 +65,7 @@ def table(store: Store, request: Request) -> Response:
     values: dict[str, Any] = {"groups": None, "lines": [], "next": None}
     if query.group is not None:
         values["groups"] = _groups(store, query)
-    else:
+    elif overview.traces:
         try:
             page = store.list_traces(query.filters, query.limit, query.cursor, query.sort)
         except BadCursor:
