@@ -1,0 +1,1 @@
+"""Evaluation results become Langfuse scores: the sender of direct mode."""
