@@ -21,6 +21,7 @@ from opentelemetry import context as otel_context
 
 from otel_agents import runtime, semconv, values
 from otel_agents.callable_module import make_callable
+from otel_agents.values_objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -278,7 +279,7 @@ def _tags(given: object) -> list[str]:
     if given is None:
         return []
     try:
-        many = [given] if isinstance(given, (str, bytes, Mapping)) else list(given)[:_MAX_TAGS]  # type: ignore[call-overload]
+        many = [given] if is_a(given, str, bytes, dict) else list(given)[:_MAX_TAGS]  # type: ignore[call-overload]
     except Exception:  # one thing that is no list
         many = [given]
     return [name for tag in many if (name := short_name(tag))]

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar, cast, overload
 from otel_agents import semconv, spans, values
 from otel_agents.context import MAX_NAME
 from otel_agents.runs import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind, Run
+from otel_agents.values_objects import is_a
 from otel_agents.wrapping import wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -272,7 +273,7 @@ class _Arguments:
         named = self._named(args, kwargs)
         if self._unwrap_text and len(named) == 1:
             (only,) = named.values()
-            if isinstance(only, str):
+            if is_a(only, str):
                 return only
         return named
 

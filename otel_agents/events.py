@@ -65,10 +65,10 @@ def score(
     score_id: str | None = None,
     metadata: Mapping[str, object] | None = None,
 ) -> bool:
-    """Scores a piece of work: in Langfuse, and as a metric by agent when it is a number. Never raises.
+    """Scores a piece of work: in Langfuse, and as a metric by agent when it is a number from zero up.
 
-    Without ids, the current span and its trace are scored. A trace that sampling left out is counted
-    in the metric only.
+    Never raises. Without ids, the current span and its trace are scored. A trace that sampling left out
+    is counted in the metric only.
 
     Args:
         name: of the score, from a small set, such as ``quality``.
@@ -120,7 +120,7 @@ def _score(
         scoring.reject(nonsense)
         return False
     whose = redact(short_name(agent)) or (around.run.name if around.run is not None else None)
-    if grade.number is not None:
+    if grade.number is not None and grade.number >= 0:  # histograms take no negative numbers
         current.instruments.record_score(called, grade.number, whose, around.labels, context)
     if target.unsampled:
         return True

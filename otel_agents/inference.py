@@ -18,7 +18,13 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from otel_agents import accounting, messages, runtime, semconv, spans, values
 from otel_agents.callable_module import make_callable
 from otel_agents.context import NO_SCOPE, detach, scope
-from otel_agents.inference_request import Asked, positive_number, request_attributes, short_text
+from otel_agents.inference_request import (
+    Asked,
+    positive_number,
+    request_attributes,
+    short_text,
+    short_texts,
+)
 from otel_agents.runs import UNSET
 from otel_agents.usage_forms import usage_of
 from otel_agents.wire import claims, warm
@@ -151,11 +157,10 @@ class inference:
             if not self.span.is_recording():
                 return self
             found: dict[str, AttributeValue] = {}
-            if response_id:
-                found[semconv.RESPONSE_ID] = short_text(response_id)
-            if finish_reasons:
-                many = [finish_reasons] if isinstance(finish_reasons, str) else list(finish_reasons)
-                found[semconv.RESPONSE_FINISH_REASONS] = [short_text(reason) for reason in many]
+            if answered := short_text(response_id):
+                found[semconv.RESPONSE_ID] = answered
+            if reasons := short_texts(finish_reasons):
+                found[semconv.RESPONSE_FINISH_REASONS] = reasons
             found.update(spans.metadata(metadata))
             found.update(values.attributes_of(attributes, spans.content_limit()))
             spans.set_attributes(self.span, found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from otel_agents import semconv, values
 from otel_agents.context import MAX_NAME
+from otel_agents.values_objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -48,7 +49,7 @@ class Asked:
             operation=short_text(operation) or semconv.OP_CHAT,
             stream=stream is True,
             server_address=short_text(server_address) or None,
-            server_port=server_port if isinstance(server_port, int) else None,
+            server_port=server_port if is_a(server_port, int) else None,
             attributes=attributes,
         )
 
@@ -86,15 +87,13 @@ def request_attributes(
 ) -> dict[str, AttributeValue]:
     """Parameters under ``gen_ai.request.``, the prompt template, and the user's own attributes."""
     made: dict[str, AttributeValue] = {}
-    if isinstance(parameters, Mapping):
-        for key, value in values.attributes_of(parameters, _PARAMETER_LIMIT).items():
-            made[f"gen_ai.request.{key}"] = value
+    for key, value in values.attributes_of(parameters, _PARAMETER_LIMIT).items():
+        made[f"gen_ai.request.{key}"] = value
     if name := short_text(prompt_name):
         made[semconv.PROMPT_NAME] = name
         if version := short_text(prompt_version):
             made[semconv.PROMPT_VERSION] = version
-    if isinstance(attributes, Mapping):
-        made.update(values.attributes_of(attributes, 10 * _PARAMETER_LIMIT))
+    made.update(values.attributes_of(attributes, 10 * _PARAMETER_LIMIT))
     return made
 
 
@@ -103,9 +102,15 @@ def short_text(value: object) -> str:
     return values.to_text(value, MAX_NAME) if value is not None else ""
 
 
+def short_texts(value: object) -> list[str]:
+    """One name or several as a list of names."""
+    many = value if is_a(value, list, tuple) else [value]
+    return [name for one in many[:100] if (name := short_text(one))]
+
+
 def positive_number(value: object) -> float | None:
     """``value`` as a finite number from zero up; None for everything else."""
-    if value is None or isinstance(value, bool):
+    if value is None or is_a(value, bool):
         return None
     try:
         number = float(value)  # type: ignore[arg-type]

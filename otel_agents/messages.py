@@ -7,13 +7,13 @@ are rewritten; anything else becomes one text part.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from otel_agents import values
-from otel_agents.values_objects import public_fields
+from otel_agents.values_objects import is_a, public_fields
 
 Message = dict[str, Any]
 
@@ -41,22 +41,22 @@ def messages_json(value: object, role: str, limit: int) -> tuple[str, bool]:
         made, again = values.bounded_json(found, limit + values.MARKER_ROOM)
         return made, truncated or again
     made, truncated = values.bounded_json(found, limit)
-    return made, truncated or (isinstance(value, (list, tuple)) and len(value) > _MAX_MESSAGES)
+    return made, truncated or (is_a(value, list, tuple) and len(value) > _MAX_MESSAGES)
 
 
 def documents_json(value: object, limit: int) -> tuple[str, bool]:
     """What a retrieval found as JSON list of documents; text becomes ``{"content": text}``."""
-    if isinstance(value, (list, tuple)):
+    if is_a(value, list, tuple):
         return values.bounded_json([_document(one) for one in value[:_MAX_MESSAGES]], limit)
     return values.bounded_json([_document(value)], limit)
 
 
 def _document(value: object) -> object:
-    return {"content": value} if isinstance(value, str) else value
+    return {"content": value} if is_a(value, str) else value
 
 
 def _messages(value: object, role: str) -> list[Message] | None:
-    if isinstance(value, (list, tuple)):
+    if is_a(value, list, tuple):
         found = [_as_message(one) for one in itertools.islice(value, _MAX_MESSAGES)]
         return [_message(one, role) for one in found if one] if found and all(found) else None
     one = _as_message(value)
@@ -65,14 +65,14 @@ def _messages(value: object, role: str) -> list[Message] | None:
 
 def _as_message(value: object) -> Mapping[str, Any] | None:
     """A mapping with the shape of a message, taken from a dict or from an SDK's object; else None."""
-    fields = value if isinstance(value, dict) else dict(_named_fields(value))
+    fields = value if is_a(value, dict) else dict(_named_fields(value))
     if isinstance(fields.get("role"), str) and ("content" in fields or "parts" in fields):
         return fields
     return None
 
 
 def _named_fields(value: object) -> list[tuple[str, object]]:
-    if isinstance(value, (str, bytes, int, float)) or value is None:
+    if is_a(value, str, bytes, int, float) or value is None:
         return []
     try:
         return [(str(name), one) for name, one in public_fields(value) or ()]
@@ -99,17 +99,17 @@ def _message(fields: Mapping[str, Any], role: str) -> Message:
 def _parts(content: object) -> list[object]:
     if content is None:
         return []
-    if isinstance(content, str):
+    if is_a(content, str):
         return [_text(content)]
-    if isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
+    if is_a(content, list, tuple):
         return [_part(one) for one in content]
     return [_part(content)]
 
 
 def _part(value: object) -> object:
-    if isinstance(value, str):
+    if is_a(value, str):
         return _text(value)
-    fields = value if isinstance(value, dict) else dict(_named_fields(value))
+    fields = value if is_a(value, dict) else dict(_named_fields(value))
     kind = fields.get("type")
     if kind in ("text", "input_text", "output_text") and "text" in fields:
         return _text(fields["text"])
@@ -130,9 +130,9 @@ def _part(value: object) -> object:
 
 
 def _openai_call(value: object) -> object:
-    fields = value if isinstance(value, dict) else dict(_named_fields(value))
+    fields = value if is_a(value, dict) else dict(_named_fields(value))
     function = fields.get("function")
-    function = function if isinstance(function, dict) else dict(_named_fields(function))
+    function = function if is_a(function, dict) else dict(_named_fields(function))
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         try:

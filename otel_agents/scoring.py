@@ -15,6 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from otel_agents import semconv, values
 from otel_agents.context import MAX_NAME, short_name
+from otel_agents.values_objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -105,10 +106,10 @@ def grade(value: object, data_type: object = None) -> Grade:
 
 def _data_type(value: object, data_type: object) -> str:
     if data_type is None:
-        if isinstance(value, str):
+        if is_a(value, str):
             return CATEGORICAL
         # numpy's booleans are no bool.
-        return BOOLEAN if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool") else NUMERIC
+        return BOOLEAN if is_a(value, bool) or type(value).__name__ in ("bool_", "bool") else NUMERIC
     wanted = values.to_text(data_type, MAX_NAME).upper()
     if wanted not in (NUMERIC, BOOLEAN, CATEGORICAL):
         raise Nonsense("its data type is none of NUMERIC, BOOLEAN and CATEGORICAL")
@@ -116,7 +117,7 @@ def _data_type(value: object, data_type: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
+    if is_a(value, str) and value.lower() in ("true", "false"):
         return 1.0 if value.lower() == "true" else 0.0
     try:
         number = float(value)  # type: ignore[arg-type]
@@ -161,7 +162,7 @@ def _id(given: object, digits: int, what: str) -> int:
         Nonsense: it is none.
     """
     try:
-        if isinstance(given, int) and not isinstance(given, bool):
+        if is_a(given, int) and not is_a(given, bool):
             number = given
         else:
             text = values.to_text(given, MAX_NAME).replace("-", "").removeprefix("0x")

@@ -53,8 +53,8 @@ def start_span(
         context: where the parent is; None is the current context.
         start_time: nanoseconds since the epoch; None is now.
     """
+    parent = otel_context.get_current() if context is None else context
     try:
-        parent = otel_context.get_current() if context is None else context
         return (
             runtime.current()
             .tracer()
@@ -70,7 +70,8 @@ def start_span(
         )
     except Exception:  # an id generator, sampler or processor of the app's
         note("start a span")
-        return trace.INVALID_SPAN
+        # What starts inside stays connected with what is outside, as the API's own no-op tracer does it.
+        return trace.NonRecordingSpan(trace.get_current_span(parent).get_span_context())
 
 
 def end_span(span: Span, end_time: int | None = None) -> None:

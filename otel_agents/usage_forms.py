@@ -10,6 +10,7 @@ import msgspec
 
 from otel_agents import values
 from otel_agents.accounting import Usage
+from otel_agents.values_objects import is_a
 
 _NAMES: Final = tuple(field.name for field in fields(Usage))
 _ANTHROPIC: Final = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
@@ -22,7 +23,7 @@ def usage_of(given: object) -> Usage | None:
         given: a ``Usage``; a mapping with its names (``input``, ``output``, ``cache_read`` ...); or a
             mapping or object like the ``usage`` of an OpenAI or Anthropic response.
     """
-    if given is None or isinstance(given, Usage):
+    if given is None or is_a(given, Usage):
         return given
     try:
         # By way of JSON: SDK objects, dataclasses and mappings become dicts, odd values text.

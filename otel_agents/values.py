@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from json.encoder import encode_basestring as _quote
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -59,7 +59,7 @@ def bounded_text(value: object, limit: int) -> tuple[str, bool]:
     """Like :func:`to_text`, and whether something was left out."""
     if type(value) is str:
         return cut(value, limit)
-    if isinstance(value, str):  # a subclass: its own characters, not what its methods say
+    if objects.is_a(value, str):  # a subclass: its own characters, not what its methods say
         return cut(str.__getitem__(value, slice(None)), limit)
     text, truncated = bounded_json(value, limit)
     return (msgspec.json.decode(text) if text.startswith('"') else text), truncated
@@ -116,7 +116,7 @@ def attribute_value(value: object, limit: int) -> AttributeValue | None:
         return value if -_INT64 <= value < _INT64 else str_of_int(value)  # type: ignore[operator,return-value,arg-type]
     if kind is float:
         return value if math.isfinite(value) else str(value)  # type: ignore[arg-type,return-value]
-    if isinstance(value, (list, tuple)):
+    if objects.is_a(value, list, tuple):
         if not value:
             return None
         first = type(value[0])
@@ -128,25 +128,25 @@ def attribute_value(value: object, limit: int) -> AttributeValue | None:
         ):
             return [attribute_value(one, limit) for one in value]
         return to_json(value, limit)
-    if isinstance(value, str):
+    if objects.is_a(value, str):
         return to_text(value, limit)
     # Members of an Enum, numbers of numpy and the like are JSON scalars: they stay what they are.
     text = to_json(value, limit)
     return text if text[:1] in "[{" else msgspec.json.decode(text)
 
 
-def attributes_of(values: Mapping[Any, object] | None, limit: int) -> dict[str, AttributeValue]:
+def attributes_of(values: object, limit: int) -> dict[str, AttributeValue]:
     """A user's mapping as span attributes (see :func:`attribute_value`); no mapping, no attributes."""
-    if not values:
-        return {}
     attributes: dict[str, AttributeValue] = {}
+    if values is None or not issubclass(type(values), Mapping):
+        return attributes
     try:
-        for key, value in itertools.islice(values.items(), MAX_ITEMS):
+        for key, value in itertools.islice(values.items(), MAX_ITEMS):  # type: ignore[attr-defined]
             made = attribute_value(value, limit)
             name = to_text(key, _MAX_KEY)
             if made is not None and name:
                 attributes[name] = made
-    except Exception:  # not a mapping, or one that raises
+    except Exception:  # a mapping that raises
         pass
     return attributes
 
@@ -258,10 +258,10 @@ class _Writer:
 
     def _key(self, key: object, names: set[str], depth: int) -> None:
         name = key if type(key) is str else self._key_text(key, depth)
-        if len(name) > _MAX_KEY:
-            name = name[:_MAX_KEY] + "..."
-        if self._room < len(name):
-            name = name[: max(self._room, 1)]
+        room = min(_MAX_KEY, max(self._room, 1))
+        if len(name) > room:
+            self.truncated = True
+            name = name[:room] + "..."
         while name in names:  # 1 and "1" are two keys in Python and one in JSON
             name = f"{name}'{len(names)}"
         names.add(name)

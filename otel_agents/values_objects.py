@@ -20,7 +20,9 @@ import re
 import types
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set, ValuesView
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, TypeVar
+
+T = TypeVar("T")
 
 _MAX_BASE64: Final = 768
 _MAX_REPR: Final = 8192
@@ -62,6 +64,11 @@ def simplify(value: object, limit: int, room: int) -> object:
         raise
     except BaseException as error:  # a repr that calls sys.exit() must not end the program
         return unreadable(value, error)
+
+
+def is_a(value: object, *kinds: type[T]) -> TypeGuard[T]:
+    """``isinstance``, without asking the value: ``__class__`` may raise, or lie."""
+    return issubclass(type(value), kinds)
 
 
 def type_name(value: object) -> str:

@@ -63,4 +63,4 @@ def test_mapping() -> None:
 
 @pytest.mark.parametrize("nonsense", [None, 5, "text", [1], object()])
 def test_no_mapping_no_attributes(nonsense: object) -> None:
-    assert attributes_of(nonsense, 1000) == {}  # type: ignore[arg-type]
+    assert attributes_of(nonsense, 1000) == {}
