@@ -1,1 +1,266 @@
-"""Evaluation results become Langfuse scores: the sender of direct mode."""
+"""Direct mode's way for scores: evaluation events go to Langfuse from a thread of their own.
+
+Langfuse has no endpoint for OpenTelemetry logs. The official SDK, which takes 0.3 s to load, is loaded
+on that thread, at the first score.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch, pause
+from otel_agents.langfuse.score_events import NotAScore, Score, score_of
+
+if TYPE_CHECKING:
+    from otel_agents.config import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_QUEUE: Final = 10_000
+
+#: Seconds that a score waits for others to share its request.
+_DELAY: Final = 1.0
+
+_Event = tuple[Mapping[str, Any], str | None, str | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """What became of the scores since the last ``flush()`` (or since the start).
+
+    Attributes:
+        delivered: scores that Langfuse has accepted.
+        pending: scores that wait in memory; they are tried again.
+        dropped: scores that are lost: refused, without a target, or more than the queue holds.
+    """
+
+    delivered: int = 0
+    pending: int = 0
+    dropped: int = 0
+
+
+class ScoreSender:
+    """Queues evaluation events and sends them as scores. Safe for threads, and for forked children.
+
+    Args:
+        connect: makes the connection; called on the sender's thread.
+        environment: for scores whose event names none.
+        max_queue: scores kept while Langfuse does not answer; what comes on top is dropped and counted.
+        delay: seconds that a score waits for others to share its request.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], ScoreApi],
+        *,
+        environment: str | None = None,
+        max_queue: int = MAX_QUEUE,
+        delay: float = _DELAY,
+    ) -> None:
+        self._connect = connect
+        self._environment = environment
+        self._max_queue = max_queue
+        self._delay = delay
+        self._reset()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ScoreSender:
+        """A sender to the settings' Langfuse project."""
+        return cls(lambda: connect(settings), environment=settings.environment)
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._changed = threading.Condition()
+        self._events: deque[_Event] = deque()
+        self._batch: list[Score] = []  # in flight, or to be tried again
+        self._counts: Counter[str] = Counter()
+        self._said: set[str] = set()
+        self._flushing = 0
+        self._hurry = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def submit(
+        self, attributes: Mapping[str, Any], trace_id: str | None, span_id: str | None, timestamp_ns: int
+    ) -> None:
+        """Queues the score of an evaluation event; costs an append. Never raises.
+
+        Args:
+            attributes: of the event, redacted.
+            trace_id: of the event, 32 hex digits, scored unless the attributes name another target.
+            span_id: of the event, 16 hex digits; likewise.
+            timestamp_ns: when the score was given.
+        """
+        self._check_process()
+        with self._changed:
+            if self._closed:
+                self._drop("the sender is closed")
+                return
+            if len(self._events) + len(self._batch) >= self._max_queue:
+                self._drop("the queue is full")
+                return
+            self._events.append((attributes, trace_id, span_id, timestamp_ns))
+            if self._thread is None:
+                self._start()
+            elif len(self._events) in (1, BATCH):
+                self._changed.notify_all()
+
+    def flush(self, timeout: float = 10.0) -> ScoreResult:
+        """Sends what is queued now and says what became of it.
+
+        Args:
+            timeout: seconds; what has not been sent by then is ``pending`` and is tried again later.
+        """
+        self._check_process()
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            self._flushing += 1
+            self._hurry = True
+            self._changed.notify_all()
+            try:
+                while (self._events or self._batch) and (left := deadline - time.monotonic()) > 0:
+                    self._changed.wait(left)
+            finally:
+                self._flushing -= 1
+            counts, self._counts = self._counts, Counter()
+            pending = len(self._events) + len(self._batch)
+        return ScoreResult(counts["delivered"], pending, counts["dropped"])
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Stops. What is queued still is lost, and said; call :meth:`flush` first. May be called twice."""
+        self._check_process()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        with self._changed:
+            lost = len(self._events) + len(self._batch)
+            if lost:
+                self._events.clear()
+                self._batch = []
+                self._counts["dropped"] += lost
+                logger.warning("otel-agents: %d scores were not sent before the end", lost)
+            self._changed.notify_all()
+
+    def after_fork(self) -> None:
+        """Makes a forked child's copy fit for use: the queue is the parent's to send."""
+        closed = self._closed
+        self._reset()
+        self._closed = closed
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            self.after_fork()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="otel-agents-scores", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is about to end
+            self._thread = None
+            self._events.pop()
+            self._drop("no thread can be started any more")
+
+    def _drop(self, reason: str, scores: int = 1) -> None:
+        self._counts["dropped"] += scores
+        if reason not in self._said and len(self._said) < 100:
+            self._said.add(reason)
+            logger.warning("otel-agents: a score was dropped: %s (further ones are only counted)", reason)
+
+    def _run(self) -> None:
+        untraced()
+        api: ScoreApi | None = None
+        failures = 0
+        while self._next_batch():
+            try:
+                api = api or self._connect()
+                outcome = api.send(self._batch)
+            except Exception as error:
+                # A score that cannot be sent at all must not stop those behind it.
+                logger.exception("otel-agents: could not send scores")
+                self._settle(0, Counter({f"{type(error).__name__}: {error}": len(self._batch)}), [])
+                continue
+            self._settle(outcome.delivered, outcome.rejected, outcome.unsent)
+            if not outcome.unsent:
+                failures = 0
+                continue
+            failures += 1
+            if failures == 1:
+                logger.warning("otel-agents: scores wait for Langfuse: %s", outcome.problem)
+            self._rest(pause(failures, outcome.wait))
+        if api is not None:
+            api.close()
+
+    def _next_batch(self) -> bool:
+        """Fills the batch, waiting for scores to share a request; False at the end."""
+        with self._changed:
+            while not self._batch:
+                while not self._events and not self._closed:
+                    self._hurry = False
+                    self._changed.wait()
+                if self._closed:
+                    return False
+                if len(self._events) < BATCH and not self._flushing:
+                    self._changed.wait_for(
+                        lambda: len(self._events) >= BATCH or self._flushing or self._closed, self._delay
+                    )
+                while self._events and len(self._batch) < BATCH:
+                    self._take()
+                self._changed.notify_all()
+            return not self._closed
+
+    def _take(self) -> None:
+        event = self._events.popleft()
+        try:
+            score = score_of(*event, self._environment)
+        except NotAScore as reason:
+            self._drop(str(reason))
+            return
+        except Exception as error:
+            self._drop(f"{type(error).__name__}: {error}")
+            return
+        if len(first_batch([*self._batch, score])) > len(self._batch):
+            self._batch.append(score)
+        else:
+            self._events.appendleft(event)
+
+    def _settle(self, delivered: int, rejected: Counter[str], unsent: list[Score]) -> None:
+        with self._changed:
+            self._counts["delivered"] += delivered
+            for reason, scores in rejected.items():
+                self._drop(reason, scores)
+            self._batch = unsent
+            self._changed.notify_all()
+
+    def _rest(self, seconds: float) -> None:
+        """Waits before the next try; a new ``flush()`` has it come at once."""
+        with self._changed:
+            self._hurry = False
+            self._changed.wait_for(lambda: self._hurry or self._closed, seconds)
+
+
+def connect(settings: Settings) -> ScoreApi:
+    """A connection to the settings' Langfuse project."""
+    return ScoreApi(
+        settings.langfuse_base_url,
+        settings.langfuse_public_key or "",
+        settings.langfuse_secret_key or "",
+        settings.export_timeout,
+    )
+
+
+def untraced() -> None:
+    """Has nothing trace this thread's requests, and no span of its starter current in it."""
+    from opentelemetry import context
+    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+
+    context.attach(context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, context.Context()))
