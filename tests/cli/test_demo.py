@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import COMMAND
 from parts import require, wait_for
 
 from otel_agents.demo import session
@@ -24,6 +24,7 @@ from otel_agents.stack.state import Keys, State
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+COMMAND = Path(sys.executable).with_name("otel-agents")
 NUMBERS = ["calls", "input", "output", "cache_read", "cache_write", "reasoning", "cost"]
 
 
