@@ -46,6 +46,15 @@ class Bucket:
     errors: int
 
 
+@dataclass(slots=True)
+class RootText:
+    """Beginning of a root's input, output and status message."""
+
+    input: str | None = None
+    output: str | None = None
+    status_message: str | None = None
+
+
 def _where(filters: TraceFilter, extra: str = "") -> tuple[str, list[object]]:
     conditions, given = trace_conditions(filters)
     if extra:
@@ -90,22 +99,21 @@ def activity(store: Store, filters: TraceFilter, found: Overview) -> list[Bucket
     return buckets
 
 
-def root_texts(
-    store: Store, rows: Sequence[TraceRow], characters: int = PREVIEW_READ
-) -> dict[str, tuple[str | None, str | None]]:
-    """Beginning of the root's input and output, by trace id."""
+def root_texts(store: Store, rows: Sequence[TraceRow], characters: int = PREVIEW_READ) -> dict[str, RootText]:
+    """What the roots of ``rows`` say, by trace id."""
     wanted = [(row.trace_id, row.root_id) for row in rows if row.root_id]
     if not wanted:
         return {}
     # CROSS JOIN keeps the order of the tables: each pair is looked up, nothing is scanned.
     sql = (
         f"WITH wanted (trace_id, id) AS (VALUES {', '.join(['(?, ?)'] * len(wanted))})"
-        f" SELECT o.trace_id, substr(p.input, 1, {characters:d}), substr(p.output, 1, {characters:d})"
+        f" SELECT o.trace_id, substr(p.input, 1, {characters:d}), substr(p.output, 1, {characters:d}),"
+        " substr(o.status_message, 1, 2000)"
         " FROM wanted w CROSS JOIN observations o ON o.trace_id = w.trace_id AND o.id = w.id"
         " CROSS JOIN payloads p ON p.key = o.key"
     )
     given = [value for pair in wanted for value in pair]
-    return {row[0]: (row[1], row[2]) for row in store.reader().execute(sql, given)}
+    return {row[0]: RootText(*row[1:]) for row in store.reader().execute(sql, given)}
 
 
 def traces_of_group(

@@ -15,9 +15,11 @@ from otel_agents.local.ui import figures
 
 #: Id of the made-up root above observations whose parent is not in the trace.
 UNATTACHED = "unattached"
-#: Levels that indent; deeper rows stay at the last one.
-MAX_INDENT = 24
-STEP, ROW = 14, 28  # px: width of one level, height of one row
+#: Width of a tree's guides in px: deeper trees get narrower levels, the deepest rows share the last one.
+WIDEST = 168
+STEPS = (4, 14)  # px: width of one level, at least and at most
+ROW = 28  # px: height of one row
+_GUIDED = WIDEST // STEPS[0]  # levels that can have guides at all
 _LEFT, _WIDTH = 1.0, 97.5  # percent of the lane, so that points at the edges are whole
 
 
@@ -42,8 +44,12 @@ class Row:
     position: int
     siblings: int
     children: int
-    guides: str
     observation: Observation | None = None
+    #: "1" for each ancestor below the root that has a later sibling, "0" for each other.
+    above: str = ""
+    #: SVG path of the lines that lead to the row, and their width in px.
+    guides: str = ""
+    indent: int = 0
     x: float = 0.0
     width: float = 0.0
     #: Width up to the first token, when that is known.
@@ -59,11 +65,6 @@ class Row:
     def summed(self) -> bool:
         """True when cost and tokens come (also) from rows below."""
         return self.children > 0
-
-    @property
-    def indent(self) -> int:
-        """Width of the guides in px."""
-        return min(self.depth, MAX_INDENT) * STEP
 
     @property
     def level(self) -> str:
@@ -117,6 +118,7 @@ def build(observations: Sequence[Observation]) -> Timeline:
     end = max((row.end_ns for row in by_id.values()), default=0)
     rows = _rows(sorted(roots, key=_order), sorted(orphans, key=_order), children)
     _sum_up(rows)
+    _indent(rows)
     for line in rows:
         _place(line, start, max(end - start, 1))
     return Timeline(rows, _ticks(max(end - start, 0) / 1e9), start, end, len(orphans))
@@ -158,46 +160,55 @@ def _rows(
                     position=position,
                     siblings=siblings,
                     children=len(below),
-                    guides=_guides(above, depth, position == siblings),
                     observation=row,
+                    above=above,
                 )
             )
-            passing = above + ("0" if position == siblings else "1") if depth else ""
+            passing = (above + ("0" if position == siblings else "1"))[:_GUIDED] if depth else ""
             for at in range(len(below), 0, -1):
                 stack.append((below[at - 1], depth + 1, at, len(below), passing))
 
     drain()
     if orphans:
-        lines.append(Row(UNATTACHED, "unattached", "span", 0, tops, tops, len(orphans), ""))
+        lines.append(Row(UNATTACHED, "unattached", "span", 0, tops, tops, len(orphans)))
         stack = [(row, 1, at + 1, len(orphans), "") for at, row in enumerate(orphans)][::-1]
         drain()
     return lines
 
 
-def _guides(above: str, depth: int, last: bool) -> str:
-    """SVG path of the lines that lead to a row. ``above``: "1" for each ancestor with a later sibling."""
-    if depth == 0 or depth > MAX_INDENT:
-        return ""
-    lines = [f"M{at * STEP + 8} 0V{ROW}" for at, more in enumerate(above) if more == "1"]
-    x = (depth - 1) * STEP + 8
-    lines.append(f"M{x} 0V{ROW // 2 if last else ROW}M{x} {ROW // 2}h6")
-    return "".join(lines)
+def _indent(lines: list[Row]) -> None:
+    """Guides and indentation, as wide as the deepest row lets them be."""
+    deepest = max((line.depth for line in lines), default=0)
+    step = min(max(WIDEST // max(deepest, 1), STEPS[0]), STEPS[1])
+    for line in lines:
+        line.indent = min(line.depth * step, WIDEST)
+        if line.depth == 0 or line.depth * step > WIDEST:
+            continue
+        path = [f"M{at * step + 8} 0V{ROW}" for at, more in enumerate(line.above) if more == "1"]
+        x, last = (line.depth - 1) * step + 8, line.position == line.siblings
+        path.append(f"M{x} 0V{ROW // 2 if last else ROW}M{x} {ROW // 2}h{max(step - 8, 2)}")
+        line.guides = "".join(path)
 
 
 def _sum_up(lines: list[Row]) -> None:
-    """Costs and tokens from the leaves up."""
-    path: list[Row] = []
-    for line in lines:
+    """Costs and tokens from the leaves up: every row hands its sum to the row it stands under."""
+    parents: list[int] = []  # index of the row's parent, -1 for a root
+    path: list[int] = []
+    for at, line in enumerate(lines):
         del path[line.depth :]
-        path.append(line)
-        found = line.observation
-        if found is None:
+        parents.append(path[-1] if path else -1)
+        path.append(at)
+        if line.observation is not None:
+            line.cost = line.observation.total_cost
+            line.tokens = line.observation.total_tokens or None
+    for at in range(len(lines) - 1, -1, -1):
+        line, parent = lines[at], lines[parents[at]]
+        if parents[at] < 0:
             continue
-        for above in path:
-            if found.total_cost is not None:
-                above.cost = (above.cost or 0.0) + found.total_cost
-            if found.total_tokens:
-                above.tokens = (above.tokens or 0) + found.total_tokens
+        if line.cost is not None:
+            parent.cost = (parent.cost or 0.0) + line.cost
+        if line.tokens is not None:
+            parent.tokens = (parent.tokens or 0) + line.tokens
 
 
 def _place(line: Row, start_ns: int, span_ns: int) -> None:
@@ -224,7 +235,8 @@ def _ticks(seconds: float) -> list[Tick]:
     ticks = [Tick(_LEFT, "0")]
     if seconds <= 0:
         return ticks
-    step = next((s for s in _STEPS if seconds / s <= 5), _STEPS[-1])
+    most = 4 if seconds < 1 else 5  # "800 ms" is wider than "8 s"
+    step = next((s for s in _STEPS if seconds / s <= most), _STEPS[-1])
     step = max(step, seconds / 6)  # longer than the list knows
     number = 1
     while number * step <= seconds * 1.0001:

@@ -206,7 +206,7 @@ def test_every_control_shows_its_focus_and_has_a_name(page: Page, served: str) -
         "f-agent",
         "f-min_cost",
         "f-max_quality",
-        "apply",
+        "f-user",
     } <= seen
 
 

@@ -129,7 +129,7 @@ def test_the_table_has_every_column(three: TestClient) -> None:
             "gemini",
             "docs",
             ui_seed.TASKS["docs"],
-            "–",
+            ui_seed.STACK.splitlines()[-1],
             "2,000",
             "$0",
             "0.40",
@@ -533,6 +533,12 @@ def test_a_session_is_told_in_order_and_repeated_history_is_left_out(empty_store
     said = [block.text for block in page.all("div", class_="prose")]
     assert said == ["question one", ui_seed.ANSWERS["security"], "question two", ui_seed.ANSWERS["security"]]
     assert page.one("p", class_="gapline").text == "9m 48s later"
+
+
+def test_a_failed_turn_says_why(empty_store: Store) -> None:
+    empty_store.add_observations(task(1, T0, error=True, session="s"))
+    page = get(ui_client(empty_store), "/sessions/s")
+    assert page.one("div", class_="failure").text == "Failed" + ui_seed.STACK.splitlines()[-1]
 
 
 def test_session_search(client: TestClient) -> None:

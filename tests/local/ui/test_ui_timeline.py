@@ -56,7 +56,27 @@ def test_very_deep_trees_need_no_recursion() -> None:
     rows = [span("0")] + [span(str(n), str(n - 1)) for n in range(1, 5000)]
     found = timeline.build(rows).rows
     assert found[-1].depth == 4999
-    assert found[-1].indent == timeline.MAX_INDENT * timeline.STEP
+    assert max(row.indent for row in found) == timeline.WIDEST
+
+
+def test_a_flat_tree_has_wide_levels_and_a_deep_one_narrow_levels() -> None:
+    def indents(depth: int) -> list[int]:
+        rows = [span("0")] + [span(str(n), str(n - 1)) for n in range(1, depth + 1)]
+        return [row.indent for row in timeline.build(rows).rows]
+
+    assert indents(2) == [0, 14, 28]
+    assert indents(28)[:3] == [0, 6, 12]
+    assert indents(28)[-1] == timeline.WIDEST
+
+
+def test_guides_lead_from_the_parent() -> None:
+    rows = timeline.build([span("a"), span("b", "a", 1), span("c", "b", 2), span("d", "a", 3)]).rows
+    assert [row.guides for row in rows] == [
+        "",
+        "M8 0V28M8 14h6",  # more siblings follow: the line goes on
+        "M8 0V28M22 0V14M22 14h6",
+        "M8 0V14M8 14h6",
+    ]
 
 
 def test_bars_are_placed_in_percent_of_the_trace() -> None:
@@ -100,7 +120,9 @@ def test_cost_and_tokens_are_summed_upwards() -> None:
     ("seconds", "labels"),
     [
         (0, ["0"]),
-        (0.009, ["0", "2 ms", "4 ms", "6 ms", "8 ms"]),
+        (0.009, ["0", "5 ms"]),
+        (1.0, ["0", "200 ms", "400 ms", "600 ms", "800 ms", "1 s"]),
+        (0.8, ["0", "200 ms", "400 ms", "600 ms", "800 ms"]),
         (6.4, ["0", "2 s", "4 s", "6 s"]),
         (191, ["0", "1m", "2m", "3m"]),
         (1e7, None),

@@ -29,6 +29,7 @@ class Turn:
     row: TraceRow
     asked: Content
     answered: Content
+    failure: str
     #: Time since the turn before ended, when that is long enough to matter.
     pause: str
 
@@ -69,13 +70,14 @@ def one(store: Store, request: Request) -> Response:
     turns: list[Turn] = []
     ended: int | None = None
     for row in rows:
-        asked, answered = texts.get(row.trace_id, (row.preview, None))
+        text = texts.get(row.trace_id) or reads.RootText(row.preview)
         pause = row.start_ns - ended if ended is not None else 0
         turns.append(
             Turn(
                 row,
-                _last_question(content.read(asked, _BOUNDS)),
-                content.read(answered, _BOUNDS),
+                _last_question(content.read(text.input, _BOUNDS)),
+                content.read(text.output, _BOUNDS),
+                (text.status_message or "") if row.status == "error" else "",
                 figures.ns_seconds(pause) if pause > 60 * 10**9 else "",
             )
         )

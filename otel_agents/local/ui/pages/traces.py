@@ -29,6 +29,8 @@ class Line:
     row: TraceRow
     input: str
     output: str
+    #: Why it failed, shown when there is no output.
+    failure: str
 
 
 @dataclass(slots=True)
@@ -52,8 +54,16 @@ def lines(store: Store, rows: list[TraceRow]) -> list[Line]:
     texts = reads.root_texts(store, rows)
     found: list[Line] = []
     for row in rows:
-        given, answered = texts.get(row.trace_id, (row.preview, None))
-        found.append(Line(row, one_line(preview(given), PREVIEW), one_line(preview(answered), PREVIEW)))
+        text = texts.get(row.trace_id) or reads.RootText(row.preview)
+        failure = text.status_message if row.status == "error" else None
+        found.append(
+            Line(
+                row,
+                one_line(preview(text.input), PREVIEW),
+                one_line(preview(text.output), PREVIEW),
+                one_line(failure or "", PREVIEW),
+            )
+        )
     return found
 
 

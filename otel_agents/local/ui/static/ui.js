@@ -122,6 +122,7 @@
       clearTimeout(typing);
       typing = setTimeout(() => submit("replace"), 250);
     });
+    $("apply").hidden = true; // every change applies itself
     const custom = $("custom");
     if (custom) {
       document.addEventListener("click", (event) => { if (!custom.contains(event.target)) custom.open = false; });
