@@ -7,113 +7,62 @@ to every host that the app talks to. Spans of other libraries get it from our sp
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import hashlib
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from opentelemetry import context as otel_context
 
 from otel_agents import runtime, semconv, values
 from otel_agents.callable_module import make_callable
+from otel_agents.executors import bind, traced_executor
+from otel_agents.scopes import (
+    NO_SCOPE,
+    SCOPE_KEY,
+    AgentRun,
+    Scope,
+    agent_run,
+    attributes,
+    detach,
+    inside_run,
+    labels,
+    scope,
+)
+from otel_agents.values_attributes import attributes_of
 from otel_agents.values_objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
-P = ParamSpec("P")
-R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = [
+    "MAX_NAME",
+    "NO_SCOPE",
+    "SCOPE_KEY",
+    "AgentRun",
+    "Scope",
+    "agent_run",
+    "attributes",
+    "bind",
+    "context",
+    "detach",
+    "inside_run",
+    "labels",
+    "scope",
+    "short_name",
+    "traced_executor",
+]
 
 logger = logging.getLogger(__name__)
 
 #: Longest session, user, tag or name: Langfuse's SDK drops longer ones.
 MAX_NAME: Final = 200
 _MAX_TAGS: Final = 100
-
-_EMPTY: Final[Mapping[str, Any]] = {}
-
-
-class AgentRun:
-    """A running agent or workflow.
-
-    Attributes:
-        name: the agent's name.
-        inference_calls: model calls made so far by the run itself, not by agents that it called.
-        tool_calls: tool calls made so far by the run itself.
-        parent: the run that this one is part of.
-    """
-
-    __slots__ = ("inference_calls", "name", "parent", "tool_calls")
-
-    def __init__(self, name: str, parent: AgentRun | None = None) -> None:
-        self.name = name
-        self.parent = parent
-        self.inference_calls = 0
-        self.tool_calls = 0
-
-
-class Scope:
-    """What the OpenTelemetry context holds for us; never changed once it is there."""
-
-    __slots__ = ("attributes", "labels", "run")
-
-    def __init__(
-        self, attributes: Mapping[str, AttributeValue], labels: Mapping[str, str], run: AgentRun | None
-    ) -> None:
-        self.attributes = attributes
-        self.labels = labels
-        self.run = run
-
-
-SCOPE_KEY: Final = otel_context.create_key("otel-agents-scope")
-NO_SCOPE: Final = Scope(_EMPTY, _EMPTY, None)
-
-
-def scope(ctx: Context | None = None) -> Scope:
-    """What is in force in ``ctx`` (None: the current context)."""
-    return (otel_context.get_current() if ctx is None else ctx).get(SCOPE_KEY, NO_SCOPE)  # type: ignore[return-value]
-
-
-def attributes(ctx: Context | None = None) -> Mapping[str, AttributeValue]:
-    """Attributes for every span that starts in ``ctx``, the enclosing agent's name included."""
-    return scope(ctx).attributes
-
-
-def labels(ctx: Context | None = None) -> Mapping[str, str]:
-    """Metric labels in ``ctx``: experiment, variant, task_type, prompt_version, those that are set."""
-    return scope(ctx).labels
-
-
-def agent_run(ctx: Context | None = None) -> AgentRun | None:
-    """The innermost agent or workflow that runs in ``ctx``."""
-    return scope(ctx).run
-
-
-def inside_run(outer: Scope, run: AgentRun) -> Scope:
-    """``outer`` with ``run`` as the agent that runs in it."""
-    return Scope({**outer.attributes, semconv.AGENT_NAME: run.name}, outer.labels, run)
-
-
-def detach(token: object) -> None:
-    """Goes back to the context before ``token``, where that is possible.
-
-    OpenTelemetry's own ``detach`` logs an error when the token is of another context, which is the
-    normal case for a ``with`` block that a generator's end or a cancelled task closes elsewhere: there
-    is nothing to go back to then.
-    """
-    try:
-        cast("contextvars.Token[Any]", token).var.reset(cast("contextvars.Token[Any]", token))
-    except (ValueError, RuntimeError):
-        pass
-    except AttributeError:  # a context implementation that is not based on contextvars
-        otel_context.detach(token)  # type: ignore[arg-type]
 
 
 class context:
@@ -242,7 +191,7 @@ def _make(arguments: Mapping[str, Any]) -> _Made:
         if name := names[key]:
             made.update(dict.fromkeys(attribute_names, name))
     limit = current.settings.max_value_chars
-    for key, value in values.attributes_of(arguments["metadata"], limit).items():
+    for key, value in attributes_of(arguments["metadata"], limit).items():
         made[semconv.METADATA_PREFIX + key] = value
     redact = current.redactor.text
     labels = {key: redact(name) for key in _LABELS if (name := names[key])}
@@ -283,71 +232,6 @@ def _tags(given: object) -> list[str]:
     except Exception:  # one thing that is no list
         many = [given]
     return [name for tag in many if (name := short_name(tag))]
-
-
-def bind(function: Callable[P, R]) -> Callable[P, R]:
-    """``function`` that runs in the context of here and now, wherever it is called.
-
-    For ``loop.run_in_executor``, plain threads and callbacks. It takes all context variables along; a
-    coroutine function only takes OpenTelemetry's, because its steps belong to the task that awaits it.
-    """
-    if inspect.iscoroutinefunction(function):
-        here = otel_context.get_current()
-
-        @functools.wraps(function)
-        async def bound_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            token = otel_context.attach(here)
-            try:
-                return await function(*args, **kwargs)
-            finally:
-                detach(token)
-
-        return cast("Callable[P, R]", bound_async)
-    captured = contextvars.copy_context()
-
-    @functools.wraps(function)
-    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
-        # A copy a call: one context cannot be entered by two threads at once.
-        return captured.copy().run(function, *args, **kwargs)
-
-    return bound
-
-
-class _TracedPool(ThreadPoolExecutor):
-    """A thread pool whose work runs in the context that submitted it."""
-
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        return super().submit(bind(fn), *args, **kwargs)
-
-
-class _TracedExecutor(Executor):
-    """Another executor, with work that runs in the context that submitted it."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        return self._executor.submit(bind(fn), *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._executor, name)
-
-
-def traced_executor(executor: Executor | None = None, **arguments: Any) -> Executor:
-    """A thread pool whose work keeps the parent span and the context variables of its submitter.
-
-    Needed only where neither ``configure()`` nor ``instrument()`` runs, which do the same for the
-    parent span in every ``ThreadPoolExecutor``.
-
-    Args:
-        executor: wraps this one (of threads: what is bound to a context cannot be pickled). None makes
-            a ``ThreadPoolExecutor``.
-        arguments: for the new ``ThreadPoolExecutor``.
-    """
-    return _TracedPool(**arguments) if executor is None else _TracedExecutor(executor)
 
 
 make_callable(__name__)

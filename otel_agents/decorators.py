@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar, cast, overload
 
 from otel_agents import semconv, spans, values
 from otel_agents.context import MAX_NAME
-from otel_agents.runs import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind, Run
+from otel_agents.kinds import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind
+from otel_agents.runs import Run
 from otel_agents.values_objects import is_a
 from otel_agents.wrapping import wrap
 

@@ -12,6 +12,7 @@ from opentelemetry import context as otel_context
 from otel_agents import runtime, scoring, semconv, spans, values
 from otel_agents.context import MAX_NAME, scope, short_name
 from otel_agents.runs import UNSET
+from otel_agents.values_attributes import attributes_of
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -42,7 +43,7 @@ def event(name: str, body: object = UNSET, **attributes: object) -> None:
             made[semconv.EVENT_BODY], truncated = values.bounded_json(body, spans.content_limit())
         if truncated:
             made[semconv.CAPTURE_TRUNCATED] = True
-        for key, value in values.attributes_of(attributes, spans.content_limit()).items():
+        for key, value in attributes_of(attributes, spans.content_limit()).items():
             made[key if "." in key else _EVENT_PREFIX + key] = value
         now = time.time_ns()
         redactor = current.redactor

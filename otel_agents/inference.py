@@ -27,6 +27,7 @@ from otel_agents.inference_request import (
 )
 from otel_agents.runs import UNSET
 from otel_agents.usage_forms import usage_of
+from otel_agents.values_attributes import attributes_of
 from otel_agents.wire import claims, warm
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class inference:
             if reasons := short_texts(finish_reasons):
                 found[semconv.RESPONSE_FINISH_REASONS] = reasons
             found.update(spans.metadata(metadata))
-            found.update(values.attributes_of(attributes, spans.content_limit()))
+            found.update(attributes_of(attributes, spans.content_limit()))
             spans.set_attributes(self.span, found)
             self._content(input, output)
         except Exception:

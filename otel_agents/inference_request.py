@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from otel_agents import semconv, values
 from otel_agents.context import MAX_NAME
+from otel_agents.values_attributes import attributes_of
 from otel_agents.values_objects import is_a
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ def request_attributes(
 ) -> dict[str, AttributeValue]:
     """Parameters under ``gen_ai.request.``, the prompt template, and the user's own attributes."""
     made: dict[str, AttributeValue] = {}
-    for key, value in values.attributes_of(parameters, _PARAMETER_LIMIT).items():
+    for key, value in attributes_of(parameters, _PARAMETER_LIMIT).items():
         made[f"gen_ai.request.{key}"] = value
     if name := short_text(prompt_name):
         made[semconv.PROMPT_NAME] = name
         if version := short_text(prompt_version):
             made[semconv.PROMPT_VERSION] = version
-    made.update(values.attributes_of(attributes, 10 * _PARAMETER_LIMIT))
+    made.update(attributes_of(attributes, 10 * _PARAMETER_LIMIT))
     return made
 
 

@@ -4,126 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode
 
-from otel_agents import messages, runtime, semconv, spans, values
-from otel_agents.context import MAX_NAME, NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
+from otel_agents import runtime, semconv, spans, values
+from otel_agents.context import MAX_NAME
+from otel_agents.kinds import TOOL, Blueprint, Content
+from otel_agents.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
+from otel_agents.values_attributes import attributes_of
+from otel_agents.yielded import Collected
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.util.types import AttributeValue
 
 #: Says "not given" where None is a value.
 UNSET: Final[Any] = object()
-
-Content = Callable[[object, int], tuple[str, bool]]
-
-_MAX_YIELDED: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What distinguishes agents, workflows, tools and retrievals.
-
-    ``input`` and ``output`` are the attribute and the form of what goes in and comes out.
-    """
-
-    operation: str
-    span_kind: SpanKind
-    name_attributes: tuple[str, ...]
-    input: tuple[str, Content]
-    output: tuple[str, Content]
-    is_agent: bool = False
-
-
-def _user_message(value: object, limit: int) -> tuple[str, bool]:
-    return messages.messages_json(value, "user", limit)
-
-
-def _assistant_message(value: object, limit: int) -> tuple[str, bool]:
-    return messages.messages_json(value, "assistant", limit)
-
-
-AGENT: Final = Kind(
-    operation=semconv.OP_INVOKE_AGENT,
-    span_kind=SpanKind.INTERNAL,
-    name_attributes=(semconv.AGENT_NAME,),
-    input=(semconv.INPUT_MESSAGES, _user_message),
-    output=(semconv.OUTPUT_MESSAGES, _assistant_message),
-    is_agent=True,
-)
-WORKFLOW: Final = Kind(
-    operation=semconv.OP_INVOKE_WORKFLOW,
-    span_kind=SpanKind.INTERNAL,
-    # Conventions 0.1.0 name workflows in gen_ai.agent.name; readers of earlier ones look at the other.
-    name_attributes=(semconv.AGENT_NAME, semconv.WORKFLOW_NAME),
-    input=(semconv.INPUT_MESSAGES, _user_message),
-    output=(semconv.OUTPUT_MESSAGES, _assistant_message),
-    is_agent=True,
-)
-TOOL: Final = Kind(
-    operation=semconv.OP_EXECUTE_TOOL,
-    span_kind=SpanKind.INTERNAL,
-    name_attributes=(semconv.TOOL_NAME,),
-    input=(semconv.TOOL_CALL_ARGUMENTS, values.bounded_json),
-    output=(semconv.TOOL_CALL_RESULT, values.bounded_json),
-)
-RETRIEVAL: Final = Kind(
-    operation=semconv.OP_RETRIEVAL,
-    span_kind=SpanKind.CLIENT,
-    name_attributes=(semconv.DATA_SOURCE_ID,),
-    input=(semconv.RETRIEVAL_QUERY, values.bounded_text),
-    output=(semconv.RETRIEVAL_DOCUMENTS, messages.documents_json),
-)
-
-
-class Blueprint:
-    """What all runs of one decorated function have in common; made once, redacted once."""
-
-    __slots__ = ("_given", "_made", "capture_input", "capture_output", "kind", "name", "tool_type")
-
-    def __init__(
-        self,
-        kind: Kind,
-        name: str,
-        attributes: Mapping[str, object],
-        capture_input: bool | None = None,
-        capture_output: bool | None = None,
-        tool_type: str | None = None,
-    ) -> None:
-        self.kind = kind
-        self.tool_type = tool_type
-        self.name = name
-        self.capture_input = capture_input
-        self.capture_output = capture_output
-        self._given = attributes
-        self._made: tuple[object, str, dict[str, AttributeValue]] | None = None
-
-    def span(self, current: runtime.Runtime) -> tuple[str, dict[str, AttributeValue]]:
-        """Name and first attributes of the span, under the redaction policy in force."""
-        made = self._made
-        redactor = current.redactor
-        if made is None or made[0] is not redactor:
-            made = self._made = (redactor, *self._make(current))
-        return made[1], made[2]
-
-    def _make(self, current: runtime.Runtime) -> tuple[str, dict[str, AttributeValue]]:
-        kind = self.kind
-        attributes: dict[str, AttributeValue] = {semconv.OPERATION_NAME: kind.operation}
-        if self.name:
-            attributes.update(dict.fromkeys(kind.name_attributes, self.name))
-        if self.tool_type:
-            attributes[semconv.TOOL_TYPE] = self.tool_type
-        attributes.update(values.attributes_of(self._given, current.settings.max_value_chars))
-        attributes = current.redactor.attributes(attributes)
-        self.name = current.redactor.text(self.name)
-        return f"{kind.operation} {self.name}".rstrip(), attributes
 
 
 class Run:
@@ -189,7 +87,7 @@ class Run:
             if metadata:
                 spans.set_attributes(self.span, spans.metadata(metadata))
             if attributes:
-                given = values.attributes_of(attributes, spans.content_limit())
+                given = attributes_of(attributes, spans.content_limit())
                 spans.set_attributes(self.span, given)
         except Exception:
             spans.note("update a span")
@@ -350,38 +248,3 @@ class Run:
                 outer.labels,
                 self._context,
             )
-
-
-class Collected:
-    """What a generator has yielded, at most ``limit`` characters of it: text joined, anything else a list."""
-
-    __slots__ = ("_room", "_texts", "_yielded", "cut", "limit")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.cut = False
-        self._room = limit
-        self._texts = True
-        self._yielded: list[str] = []  # text, or JSON once something else than text has come
-
-    def add(self, item: object) -> None:
-        """Keeps ``item`` as it is now; it may change later."""
-        if self._room <= 0 or len(self._yielded) >= _MAX_YIELDED:
-            self.cut = True
-            return
-        if type(item) is str and self._texts:
-            self.cut = len(item) > self._room
-            part = item[: self._room]
-        else:
-            if self._texts:
-                self._texts = False
-                self._yielded = [values.to_json(one, len(one)) for one in self._yielded]
-            part, self.cut = values.bounded_json(item, self._room)
-        self._yielded.append(part)
-        self._room -= len(part)
-
-    def value(self) -> object:
-        """The text, or the list of values."""
-        if self._texts:
-            return "".join(self._yielded)
-        return [msgspec.json.decode(part) for part in self._yielded]

@@ -14,6 +14,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from otel_agents import runtime, semconv, values
 from otel_agents.context import attributes as inherited
 from otel_agents.privacy import captures
+from otel_agents.values_attributes import attributes_of
 from otel_agents.values_objects import type_name
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def content_limit() -> int:
 def metadata(given: Mapping[str, object] | None) -> dict[str, AttributeValue]:
     """A user's metadata as attributes."""
     limit = content_limit()
-    return {semconv.METADATA_PREFIX + key: value for key, value in values.attributes_of(given, limit).items()}
+    return {semconv.METADATA_PREFIX + key: value for key, value in attributes_of(given, limit).items()}
 
 
 def _message(error: BaseException) -> str:

@@ -7,9 +7,8 @@ more of a value than is written, and say in place what was left out.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from json.encoder import encode_basestring as _quote
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,7 +17,7 @@ import msgspec
 from otel_agents import values_objects as objects
 
 if TYPE_CHECKING:
-    from opentelemetry.util.types import AttributeValue
+    pass
 
 #: A result is at most this many characters longer than its limit: the markers of what was cut, and
 #: the closing brackets.
@@ -29,10 +28,10 @@ _MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 1000
 #: Most values of one result: bounds the time spent on a caller's path to some 20 ms.
 _MAX_NODES: Final = 20_000
-_MAX_KEY: Final = 200
+MAX_KEY: Final = 200
 #: Containers that say how much was cut, from the innermost outwards; further ones just end.
 _MAX_MARKS: Final = 6
-_INT64: Final = 2**63
+INT64: Final = 2**63
 _FAST_DEPTH: Final = 8
 _FAST_ROOM: Final = 32_768
 _TOO_MUCH: Final = 1 << 60
@@ -103,54 +102,6 @@ def clean(text: str) -> str:
     return text
 
 
-def attribute_value(value: object, limit: int) -> AttributeValue | None:
-    """``value`` as a span attribute: scalars and lists of one scalar type as they are, all else as JSON.
-
-    None and empty lists answer None: they are not set, because Langfuse and the Collector's OTTL read
-    an empty list as a value.
-    """
-    kind = type(value)
-    if value is None or kind is bool:
-        return value  # type: ignore[return-value]
-    if kind is int:
-        return value if -_INT64 <= value < _INT64 else str_of_int(value)  # type: ignore[operator,return-value,arg-type]
-    if kind is float:
-        return value if math.isfinite(value) else str(value)  # type: ignore[arg-type,return-value]
-    if objects.is_a(value, list, tuple):
-        if not value:
-            return None
-        first = type(value[0])
-        if (
-            first in (str, bool, int, float)
-            and len(value) <= MAX_ITEMS
-            and all(type(one) is first for one in value)
-            and (first is not str or sum(map(len, value)) <= limit)
-        ):
-            return [attribute_value(one, limit) for one in value]
-        return to_json(value, limit)
-    if objects.is_a(value, str):
-        return to_text(value, limit)
-    # Members of an Enum, numbers of numpy and the like are JSON scalars: they stay what they are.
-    text = to_json(value, limit)
-    return text if text[:1] in "[{" else msgspec.json.decode(text)
-
-
-def attributes_of(values: object, limit: int) -> dict[str, AttributeValue]:
-    """A user's mapping as span attributes (see :func:`attribute_value`); no mapping, no attributes."""
-    attributes: dict[str, AttributeValue] = {}
-    if values is None or not issubclass(type(values), Mapping):
-        return attributes
-    try:
-        for key, value in itertools.islice(values.items(), MAX_ITEMS):  # type: ignore[attr-defined]
-            made = attribute_value(value, limit)
-            name = to_text(key, _MAX_KEY)
-            if made is not None and name:
-                attributes[name] = made
-    except Exception:  # a mapping that raises
-        pass
-    return attributes
-
-
 def str_of_int(value: int) -> str:
     """An integer of any size as text; Python refuses to print more than some 4300 digits."""
     return str(value) if value.bit_length() < 10_000 else f"<integer of {value.bit_length()} bits>"
@@ -169,7 +120,7 @@ def _plain_size(value: object, room: int, depth: int) -> int:
     if value is None or kind is bool:
         return 5
     if kind is int:
-        return 20 if -_INT64 <= value < _INT64 else _TOO_MUCH  # type: ignore[operator]
+        return 20 if -INT64 <= value < INT64 else _TOO_MUCH  # type: ignore[operator]
     if kind is float:
         return 24 if math.isfinite(value) else _TOO_MUCH  # type: ignore[arg-type]
     if depth <= 0:
@@ -179,7 +130,7 @@ def _plain_size(value: object, room: int, depth: int) -> int:
         if len(value) > MAX_ITEMS:  # type: ignore[arg-type]
             return _TOO_MUCH
         for key, item in value.items():  # type: ignore[attr-defined]
-            if type(key) is not str or len(key) > _MAX_KEY:
+            if type(key) is not str or len(key) > MAX_KEY:
                 return _TOO_MUCH
             size += len(key) + 4
             size += _plain_size(item, room - size, depth - 1)
@@ -258,7 +209,7 @@ class _Writer:
 
     def _key(self, key: object, names: set[str], depth: int) -> None:
         name = key if type(key) is str else self._key_text(key, depth)
-        room = min(_MAX_KEY, max(self._room, 1))
+        room = min(MAX_KEY, max(self._room, 1))
         if len(name) > room:
             self.truncated = True
             name = name[:room] + "..."
@@ -299,7 +250,7 @@ class _Writer:
 
     def _integer(self, value: int) -> None:
         # Readers of JSON keep 64 bits at best; longer numbers stay exact as text.
-        if -_INT64 <= value < _INT64:
+        if -INT64 <= value < INT64:
             self._raw(int.__repr__(value))
         else:
             self._string(str_of_int(value))
