@@ -26,13 +26,18 @@ def apply(store: Store, days: float, max_bytes: int) -> int:
     deleted = 0
     if days > 0:
         before = time.time_ns() - int(days * _DAY_NS)
-        while found := _oldest(store, before):
+        while found := _oldest(store, before, _CHUNK):
             deleted += store.delete_traces(found)
         store.delete_loose(before)
     if max_bytes > 0:
         # Down to nine tenths, so that not every span that follows starts another round.
         target = max_bytes * 9 // 10 if store.size() > max_bytes else max_bytes
-        while store.size() > target and (found := _oldest(store, None)):
+        while (size := store.size()) > target:
+            # About half of what is left too much at a time: traces differ in size.
+            share = (size - target) / size * store.count_traces(at_most=10**9) / 2
+            found = _oldest(store, None, max(1, min(_CHUNK, int(share))))
+            if not found:
+                break
             deleted += store.delete_traces(found)
     if deleted:
         store.shrink()
@@ -40,10 +45,10 @@ def apply(store: Store, days: float, max_bytes: int) -> int:
     return deleted
 
 
-def _oldest(store: Store, before: int | None) -> list[str]:
+def _oldest(store: Store, before: int | None, limit: int) -> list[str]:
     where = "" if before is None else "WHERE received_ns < ?"
     given = [] if before is None else [before]
     rows = store.reader().execute(
-        f"SELECT trace_id FROM traces {where} ORDER BY received_ns LIMIT {_CHUNK}", given
+        f"SELECT trace_id FROM traces {where} ORDER BY received_ns LIMIT {limit}", given
     )
     return [row[0] for row in rows]

@@ -110,7 +110,7 @@ CREATE INDEX traces_task ON traces
 CREATE INDEX traces_session ON traces (session_id, start_ns) WHERE session_id IS NOT NULL;
 CREATE INDEX traces_user ON traces (user_id, start_ns) WHERE user_id IS NOT NULL;
 CREATE INDEX traces_status ON traces (status, start_ns) WHERE status <> 'ok';
-CREATE INDEX traces_switched ON traces (start_ns) WHERE agent_switched = 1;
+CREATE INDEX traces_switched ON traces (agent_switched, start_ns) WHERE agent_switched = 1;
 CREATE INDEX traces_environment ON traces (environment, start_ns);
 CREATE INDEX traces_cost ON traces (total_cost, trace_id);
 CREATE INDEX traces_quality ON traces (quality, trace_id) WHERE quality IS NOT NULL;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import signal
 import socket
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from otel_agents.local.store import Store
 
 _START_TIMEOUT = 30.0
 _STOP_SECONDS = 5
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -40,6 +42,22 @@ class Running:
     secret_key: str
     store: Store
     backend: Backend
+
+
+class _Server(uvicorn.Server):
+    """Stops at SIGINT and SIGTERM and lets the caller go on (uvicorn raises the signal again)."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def serve(options: LocalOptions, ready: Callable[[str], None] | None = None) -> None:
@@ -100,7 +118,7 @@ def _server(options: LocalOptions, listener: socket.socket) -> tuple[uvicorn.Ser
         timeout_graceful_shutdown=_STOP_SECONDS,
         server_header=False,
     )
-    return uvicorn.Server(config), app.state.backend
+    return _Server(config), app.state.backend
 
 
 @contextlib.contextmanager

@@ -185,7 +185,7 @@ class Store:
     def shrink(self) -> None:
         """Gives free pages back to the file system."""
         with self.database.exclusive() as connection:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after one page
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def size(self) -> int:
