@@ -38,16 +38,13 @@ def event(name: str, body: object = UNSET, **attributes: object) -> None:
         current = runtime.current()
         called = short_name(name) or "event"
         made: dict[str, AttributeValue] = {semconv.EVENT_NAME: called}
-        truncated = False
-        if body is not UNSET and spans.captures_explicit():
-            made[semconv.EVENT_BODY], truncated = values.bounded_json(body, spans.content_limit())
-        if truncated:
-            made[semconv.CAPTURE_TRUNCATED] = True
         for key, value in attributes_of(attributes, spans.content_limit()).items():
             made[key if "." in key else _EVENT_PREFIX + key] = value
         now = time.time_ns()
         redactor = current.redactor
         span = spans.start_span(redactor.text(called), attributes=redactor.attributes(made), start_time=now)
+        if body is not UNSET and spans.captures_explicit():
+            spans.set_content(span, semconv.EVENT_BODY, *values.bounded_json(body, spans.content_limit()))
         spans.end_span(span, now)
     except Exception:
         spans.note("make an event")

@@ -252,10 +252,8 @@ class inference:
             (semconv.OUTPUT_MESSAGES, output, "assistant"),
         ):
             if value is not UNSET:
-                text, truncated = messages.messages_json(value, role, spans.content_limit())
-                spans.set_attributes(self.span, {name: text})
-                if truncated:
-                    self.span.set_attribute(semconv.CAPTURE_TRUNCATED, True)
+                made = messages.messages_json(value, role, spans.content_limit())
+                spans.set_content(self.span, name, *made)
 
     def _account(self, duration: float) -> None:
         if self._context is None or not claims.claim(self.span):

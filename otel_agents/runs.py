@@ -206,13 +206,9 @@ class Run:
     # --- inside --------------------------------------------------------------------------------
 
     def _set(self, content: tuple[str, Content], value: object) -> None:
-        if not self.span.is_recording():
-            return
-        name, form = content
-        text, truncated = form(value, spans.content_limit())
-        spans.set_attributes(self.span, {name: text})
-        if truncated:
-            self.span.set_attribute(semconv.CAPTURE_TRUNCATED, True)
+        if self.span.is_recording():
+            name, form = content
+            spans.set_content(self.span, name, *form(value, spans.content_limit()))
 
     def _capture_result(self, result: object) -> None:
         collected = self._output

@@ -131,6 +131,24 @@ def set_attributes(span: Span, attributes: Mapping[str, AttributeValue]) -> None
         span.set_attributes(runtime.current().redactor.attributes(attributes))
 
 
+def set_content(span: Span, name: str, text: str, truncated: bool) -> None:
+    """Puts a content attribute on a span, redacted.
+
+    Redacting can take milliseconds (256 KB: some 10), so it is left to our export thread where there is
+    one. Exporters of the app's own see content with ``OTEL_AGENTS_EAGER_CONTENT=true``.
+    """
+    if not span.is_recording():
+        return
+    current = runtime.current()
+    redactor = current.redactor
+    if truncated:
+        span.set_attribute(semconv.CAPTURE_TRUNCATED, True)
+    if current.pipeline is None or current.settings.eager_content:
+        span.set_attribute(name, redactor.attribute(name, text))
+    elif span.get_span_context().trace_flags.sampled:
+        current.defer(span, lambda: {name: redactor.attribute(name, text)})
+
+
 def captures_explicit() -> bool:
     """Whether values that the user hands over are exported."""
     return captures(runtime.current().settings, "explicit")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from otel_agents import values
 from otel_agents.accounting import Usage
 from otel_agents.values_objects import is_a
+
+if TYPE_CHECKING:
+    from otel_agents.wire.formats import WireFormat
 
 _NAMES: Final = tuple(field.name for field in fields(Usage))
 _ANTHROPIC: Final = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
@@ -25,24 +28,24 @@ def usage_of(given: object) -> Usage | None:
     """
     if given is None or is_a(given, Usage):
         return given
+    # By way of JSON: SDK objects, dataclasses and mappings become dicts, odd values text.
+    text = values.to_json(given, 100_000)
+    found = msgspec.json.decode(text)
     try:
-        # By way of JSON: SDK objects, dataclasses and mappings become dicts, odd values text.
-        text = values.to_json(given, 100_000)
-        found = msgspec.json.decode(text)
         return _of_mapping(found, text) if isinstance(found, dict) else None
-    except Exception:
+    except ValueError:  # a shape that the format cannot read
         return None
 
 
 def _of_mapping(found: dict[str, Any], text: str) -> Usage | None:
     if "prompt_tokens" in found or "completion_tokens" in found:
-        from otel_agents.wire.providers.openai_chat import usage_of as openai_usage
+        from otel_agents.wire.providers.openai_chat import OpenAIChat
 
-        return openai_usage(text.encode())
+        return _as_in_a_response(OpenAIChat(), text)
     if any(found.get(name) is not None for name in _ANTHROPIC):
-        from otel_agents.wire.providers.anthropic_messages import usage_of as anthropic_usage
+        from otel_agents.wire.providers.anthropic_messages import AnthropicMessages
 
-        return anthropic_usage(found)
+        return _as_in_a_response(AnthropicMessages(), text)
     if "input_tokens" in found or "output_tokens" in found:
         sent, produced = _mapping(found, "input_tokens_details"), _mapping(found, "output_tokens_details")
         return Usage(
@@ -53,6 +56,14 @@ def _of_mapping(found: dict[str, Any], text: str) -> Usage | None:
         )
     counts = {name: _count(found[name]) for name in _NAMES if name in found}
     return _consistent(Usage(**counts)) if counts else None
+
+
+def _as_in_a_response(wire_format: WireFormat, usage: str) -> Usage | None:
+    """The format's own reading: the rules of each provider are written down once, there."""
+    from otel_agents.wire.formats import RequestFacts
+
+    body = b'{"usage":' + usage.encode() + b"}"
+    return wire_format.read_response(body, False, RequestFacts()).usage
 
 
 def _consistent(usage: Usage) -> Usage:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 
 from otel_agents import agent, event, inference, retrieval, score, tool
 from otel_agents.testing import AgentSpans
@@ -234,6 +235,38 @@ def test_everything_is_redacted(agent_spans: AgentSpans) -> None:
     assert SECRET not in recorded
     assert "hunter2" not in recorded
     assert "[redacted]" in recorded
+
+
+def on_the_span_itself(expected: bool) -> None:
+    seen: list[str] = []
+
+    class Sees:
+        def on_start(self, span: Any, parent_context: Any = None) -> None: ...
+
+        def on_end(self, span: Any) -> None:
+            seen.extend(name for name in CONTENT if name in span.attributes)
+
+        def _on_ending(self, span: Any) -> None: ...
+
+    trace.get_tracer_provider().add_span_processor(Sees())  # type: ignore[attr-defined]
+    everything()
+    assert bool(seen) is expected
+
+
+def test_redacting_content_is_left_to_the_export_thread(agent_spans: AgentSpans) -> None:
+    on_the_span_itself(expected=False)
+
+
+@pytest.mark.agent_spans(eager_content=True)
+def test_eager_content_is_there_for_other_exporters(agent_spans: AgentSpans) -> None:
+    on_the_span_itself(expected=True)
+
+
+def test_without_a_pipeline_content_is_eager(
+    agent_spans: AgentSpans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_spans.runtime, "pipeline", None)
+    on_the_span_itself(expected=True)
 
 
 @pytest.mark.agent_spans(max_value_chars=3000)
