@@ -180,6 +180,10 @@ class ScoreSender:
         untraced()
         api: ScoreApi | None = None
         failures = 0
+        try:
+            api = self._connect()  # takes its time, in which further scores come to share the request
+        except Exception:
+            logger.debug("otel-agents: could not load the Langfuse SDK yet", exc_info=True)
         while self._next_batch():
             try:
                 api = api or self._connect()

@@ -1,0 +1,188 @@
+"""The bridge's HTTP application."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from otel_agents.bridge.bodies import BadRequest, read_body, unpack
+from otel_agents.bridge.drain import Drain
+from otel_agents.bridge.errors import BridgeError
+from otel_agents.bridge.guard import TraceGuard
+from otel_agents.bridge.meters import Meters
+from otel_agents.bridge.otlp_logs import Malformed, events_of_json, events_of_protobuf
+from otel_agents.bridge.queue import MAX_BYTES, MAX_SCORES, QueueFull, ScoreQueue
+from otel_agents.langfuse.score_events import NotAScore, Score, score_of
+from otel_agents.langfuse.scores import connect
+
+if TYPE_CHECKING:
+    from otel_agents.config import Settings
+
+logger = logging.getLogger(__name__)
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+#: Seconds that a sender is asked to wait while the queue is full.
+_RETRY_AFTER: Final = "10"
+
+
+class Bridge:
+    """The parts behind the routes."""
+
+    def __init__(self, settings: Settings, max_scores: int, max_bytes: int) -> None:
+        if not (settings.langfuse_public_key and settings.langfuse_secret_key):
+            raise BridgeError(
+                "the bridge needs Langfuse's keys; set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
+            )
+        self.settings = settings
+        self.queue = ScoreQueue(settings.home / "bridge", max_scores, max_bytes)
+        self.meters = Meters(self.queue)
+        self.drain = Drain(self.queue, lambda: connect(settings), self.meters)
+        self.guard = TraceGuard(settings, self.meters)
+
+    async def logs(self, request: Request) -> Response:
+        """POST /v1/logs: 200 when every evaluation result in it is on disk."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in (PROTOBUF, JSON):
+            raise BadRequest(415, f"content-type {kind[:60]!r} is not supported; use {PROTOBUF} or {JSON}")
+        packed = await read_body(request)
+        rejected = await run_in_threadpool(
+            self._store, packed, kind, request.headers.get("content-encoding", "")
+        )
+        self.drain.wake()
+        return _accepted(kind, rejected)
+
+    async def healthz(self, _: Request) -> Response:
+        """GET /healthz: 200 while it serves; says how many scores wait."""
+        waiting, _size = self.queue.size()
+        return JSONResponse({"status": "ok", "waiting": waiting})
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics, in the format that the scraper asks for."""
+        from prometheus_client.exposition import choose_encoder
+
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        page = await run_in_threadpool(encode, self.meters.registry)
+        return Response(page, headers={"content-type": kind})
+
+    def _store(self, packed: bytes, kind: str, encoding: str) -> Counter[str]:
+        """Puts the scores of a request on disk; answers why some events are none."""
+        body = unpack(packed, encoding)
+        try:
+            events, records = events_of_protobuf(body) if kind == PROTOBUF else events_of_json(body)
+        except Malformed as error:
+            raise BadRequest(400, str(error)) from None
+        self.meters.records.labels("evaluation").inc(len(events))
+        self.meters.records.labels("other").inc(records - len(events))
+        scores: list[Score] = []
+        rejected: Counter[str] = Counter()
+        for event in events:
+            try:
+                scores.append(
+                    score_of(
+                        event.attributes,
+                        event.trace_id,
+                        event.span_id,
+                        event.timestamp_ns or time.time_ns(),
+                        event.environment or self.settings.environment,
+                    )
+                )
+            except (NotAScore, ValueError, OverflowError, OSError) as error:
+                rejected[str(error)] += 1
+        if scores:
+            self.queue.add(scores)
+            self.meters.stored.inc(len(scores))
+        for reason, count in rejected.items():
+            self.meters.dropped.labels("not_a_score").inc(count)
+            logger.warning("%d evaluation result(s) are no score: %s", count, reason)
+        return rejected
+
+
+def create_app(settings: Settings, max_scores: int = MAX_SCORES, max_bytes: int = MAX_BYTES) -> Starlette:
+    """The bridge as an ASGI application, which holds ``settings.home / "bridge"`` from now to its shutdown.
+
+    Args:
+        settings: keys and address of Langfuse, home folder, environment.
+        max_scores: most scores kept on disk.
+        max_bytes: the same in bytes.
+
+    Raises:
+        BridgeError: no keys, or the folder cannot be used.
+    """
+    bridge = Bridge(settings, max_scores, max_bytes)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        bridge.drain.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(bridge.drain.stop)
+            await bridge.guard.close()
+            bridge.queue.close()
+
+    app = Starlette(
+        routes=[
+            Route("/v1/logs", bridge.logs, methods=["POST"]),
+            Route("/api/public/otel/v1/traces", bridge.guard.forward, methods=["POST"]),
+            Route("/healthz", bridge.healthz),
+            Route("/health", bridge.healthz),
+            Route("/metrics", bridge.metrics),
+        ],
+        exception_handlers={
+            BadRequest: _bad_request,
+            QueueFull: _queue_full,
+            ClientDisconnect: _gone,
+        },
+        lifespan=lifespan,
+    )
+    app.state.bridge = bridge
+    return app
+
+
+def _accepted(kind: str, rejected: Counter[str]) -> Response:
+    """OTLP's answer to a request; it names what cannot become a score, so that the sender can say so."""
+    message = "; ".join(
+        f"{count} evaluation result(s) are no score: {why}" for why, count in rejected.items()
+    )
+    if kind == JSON:
+        partial = {"rejectedLogRecords": str(rejected.total()), "errorMessage": message}
+        return Response(json.dumps({"partialSuccess": partial} if rejected else {}), media_type=JSON)
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+        ExportLogsPartialSuccess,
+        ExportLogsServiceResponse,
+    )
+
+    answer = ExportLogsServiceResponse()
+    if rejected:
+        answer.partial_success.CopyFrom(
+            ExportLogsPartialSuccess(rejected_log_records=rejected.total(), error_message=message)
+        )
+    return Response(answer.SerializeToString(), media_type=PROTOBUF)
+
+
+async def _bad_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BadRequest)
+    logger.warning("refused a request: %s", error)
+    return JSONResponse({"message": str(error)}, error.status)
+
+
+async def _queue_full(request: Request, error: Exception) -> Response:
+    request.app.state.bridge.meters.full.inc()
+    logger.error("asked a sender to come again: %s", error)
+    return JSONResponse({"message": str(error)}, 503, headers={"retry-after": _RETRY_AFTER})
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
