@@ -14,19 +14,16 @@ from pathlib import Path
 
 from otel_agents.cli.errors import CommandError
 from otel_agents.config import Settings, resolve
-from otel_agents.demo import accounts
+from otel_agents.demo import accounts, example
 from otel_agents.demo.accounts import Account
 from otel_agents.stack import services, state
 from otel_agents.stack.errors import StackError
-from otel_agents.stack.ports import free_port, is_free
-from otel_agents.stack.process import Child, Children, answers
+from otel_agents.stack.process import Children
 from otel_agents.stack.state import Keys, State
 from otel_agents.stack.waiting import until_told_to_stop
 
-#: Seconds the example may run, and the three accounts may take to agree after it.
-_RUN_LIMIT = 1800.0
+#: Seconds that the accounts may take to agree when the run has ended.
 _AGREE_LIMIT = 60.0
-_MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +53,12 @@ def hold(wish: Wish) -> int:
         CommandError, StackError: it could not be run.
     """
     settings = resolve({"mode": "disabled"})
-    examples = _examples()
+    folder = example.folder()
     _check_models(wish)
     status = 130
     with until_told_to_stop() as told, ExitStack() as stack:
         place, parts = _stack(settings, wish, stack)
-        found, run = _accounts(settings, wish, place, examples)
+        found, run = _accounts(settings, wish, place, folder)
         lines = accounts.differences(found)
         status = 1 if lines else 0
         if wish.as_json:
@@ -84,27 +81,12 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _examples() -> Path:
-    """The folder of the examples, which a checkout has and an installed package has not.
-
-    Raises:
-        CommandError: this is no checkout.
-    """
-    folder = Path(__file__).resolve().parents[2] / "examples"
-    if not (folder / "orchestrator" / "main.py").is_file():
-        raise CommandError("the demo's example is not part of the installed package; run it in a checkout")
-    from importlib.util import find_spec
-
-    missing = [name for name in ("openai", "anthropic") if find_spec(name) is None]
-    if missing:
-        raise CommandError(f"{' and '.join(missing)} not installed; `pip install 'otel-agents[demo]'`")
-    return folder
-
-
 def _check_models(wish: Wish) -> None:
-    have = all(os.environ.get(name) for name in _MODEL_KEYS)
+    have = all(os.environ.get(name) for name in example.MODEL_KEYS)
     if wish.live and not have:
-        raise CommandError(f"--live needs {' and '.join(_MODEL_KEYS)}; without it the models are scripted", 2)
+        raise CommandError(
+            f"--live needs {' and '.join(example.MODEL_KEYS)}; without it the models are scripted", 2
+        )
     if have and not wish.live:
         _say("scripted models, no money is spent; --live calls OpenAI and Anthropic")
 
@@ -122,81 +104,15 @@ def _stack(settings: Settings, wish: Wish, stack: ExitStack) -> tuple[Place, Chi
     return Place(own.state, own.keys, False), own.children
 
 
-def _accounts(settings: Settings, wish: Wish, place: Place, examples: Path) -> tuple[dict[str, Account], str]:
+def _accounts(settings: Settings, wish: Wish, place: Place, folder: Path) -> tuple[dict[str, Account], str]:
     """Runs the example; the accounts by name, and the run's name."""
     run = f"demo-{uuid.uuid4().hex[:12]}"
     with Children(settings.home / "logs") as children:
-        models = None if wish.live else _start_models(children, settings, examples)
-        environ = _environment(place, run, models)
-        direct = place.state.otlp is None
-        # In direct mode the numbers are on the app's own /metrics, so it must not end before they are read.
-        main = [str(examples / "orchestrator" / "main.py"), "--run-id", run]
-        command = [sys.executable, *(["-m", "otel_agents.demo.held"] if direct else []), *main]
-        app = children.start("orchestrator", command, environ, examples.parent)
-        _follow(app, until_held=direct)
+        models = None if wish.live else example.start_models(children, settings, folder)
+        environ = example.environment(place.state, place.keys, run, models)
+        example.work(children, folder, run, environ, hold=place.state.otlp is None, say=_say)
         readers = _readers(place, run, models)
         return _agreed(readers), run
-
-
-def _start_models(children: Children, settings: Settings, examples: Path) -> str:
-    port = settings.model_server_port
-    if port == 0 or not is_free(port):
-        port = free_port()
-    command = [sys.executable, str(examples / "modelserver"), "--port", str(port), "--faults"]
-    child = children.start("modelserver", command)
-    address = services.url(port)
-    children.wait_ready(child, lambda: answers(f"{address}/ledger"))
-    return address
-
-
-def _environment(place: Place, run: str, models: str | None) -> dict[str, str]:
-    """The user's environment without what would lead telemetry or calls elsewhere."""
-    foreign = ("OTEL_", "LANGFUSE_", *(() if models is None else ("OPENAI_", "ANTHROPIC_")))
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    environ.update(services.app_environment(place.state, place.keys))
-    environ |= {
-        "OTEL_AGENTS_DOTENV": "off",
-        "OTEL_RESOURCE_ATTRIBUTES": f"{accounts.RUN_ATTRIBUTE}={run},deployment.environment.name=demo",
-        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
-    if models is not None:
-        environ |= {"OPENAI_BASE_URL": f"{models}/v1", "ANTHROPIC_BASE_URL": models}
-        environ |= dict.fromkeys(_MODEL_KEYS, "sk-scripted")
-    return environ
-
-
-def _follow(app: Child, until_held: bool) -> None:
-    """Passes on what the example prints until it has ended, or in direct mode until it only waits.
-
-    Raises:
-        StackError: it could not start, crashed, or took too long.
-    """
-    from otel_agents.demo.held import DONE
-
-    deadline = time.monotonic() + _RUN_LIMIT
-    with app.log.open(errors="replace") as log:
-        while True:
-            ended = app.process.poll()
-            for line in log:
-                if until_held and line.startswith(DONE):
-                    _check_status(app, int(line.removeprefix(DONE)))
-                    return
-                _say(line.rstrip())
-            if ended is not None:
-                if until_held:  # it should have waited
-                    raise StackError(f"the example ended with status {ended} ({app.last_words()})")
-                _check_status(app, ended)
-                return
-            if time.monotonic() > deadline:
-                raise StackError(f"the example did not end in {_RUN_LIMIT:g} s; log: {app.log}")
-            time.sleep(0.1)
-
-
-def _check_status(app: Child, status: int) -> None:
-    if status not in (0, 1):  # 1: some tasks have no answer, which is no fault of the telemetry
-        raise StackError(f"the example ended with status {status} ({app.last_words()}); log: {app.log}")
 
 
 def _readers(place: Place, run: str, models: str | None) -> Mapping[str, Callable[[], Account]]:

@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -77,7 +79,7 @@ class Children:
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         path = self.logs / f"{name}.log"
-        with path.open("wb") as log:
+        with path.open("wb") as log, _signals_later():
             try:
                 process = subprocess.Popen(
                     [os.fspath(part) for part in command],
@@ -90,9 +92,9 @@ class Children:
                 )
             except OSError as error:
                 raise StackError(f"{name} cannot be started: {error.strerror}: {command[0]}") from None
-        child = Child(name, process, path)
-        self.running.append(child)
-        self._tell_watchdog(f"+{process.pid}")
+            child = Child(name, process, path)
+            self.running.append(child)
+            self._tell_watchdog(f"+{process.pid}")
         return child
 
     def wait_ready(self, child: Child, ready: Callable[[], bool], timeout: float = 30.0) -> None:
@@ -154,6 +156,27 @@ class Children:
             self._watchdog.stdin.flush()
         except BrokenPipeError:  # someone killed the watchdog; the stack still works without it
             pass
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Holds stop signals back until the block is done: a child is never started but unknown.
+
+    Blocking them by mask would not do, because the child would inherit that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
 
 
 def _ended(child: Child, status: int) -> str:

@@ -110,3 +110,29 @@ def test_readiness_by_http(tmp_path: Path) -> None:
         child = children.start("web", command)
         children.wait_ready(child, lambda: answers(f"http://127.0.0.1:{port}/"))
         assert not answers(f"http://127.0.0.1:{port}/missing")
+
+
+def test_a_signal_while_a_child_is_started_waits_until_the_child_is_known(tmp_path: Path) -> None:
+    """Ctrl-C at the worst moment: the program that is started is what sends the signal."""
+    code = f"""
+    import os, signal, sys
+    from pathlib import Path
+    from otel_agents.stack import process
+    real = process.subprocess.Popen
+    def interrupted(*arguments, **options):
+        child = real(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        return child
+    process.subprocess.Popen = interrupted
+    with process.Children(Path({str(tmp_path)!r})) as children:
+        try:
+            children.start("child", [sys.executable, "-c", {SLEEPER!r}])
+        except KeyboardInterrupt:
+            print([child.name for child in children.running], children.running[0].process.pid)
+    """
+    done = subprocess.run(
+        python(textwrap.dedent(code)), capture_output=True, text=True, timeout=60, check=True
+    )
+    known, _, pid = done.stdout.rpartition(" ")
+    assert known == "['child']"
+    assert not is_running(int(pid))
