@@ -27,7 +27,7 @@ RANGES: dict[str, tuple[int, str]] = {
     "7d": (604_800, "7d"),
     "30d": (2_592_000, "30d"),
 }
-STATUSES = {"ok": "ok", "error": "error", "open": "open (no root yet)"}
+STATUSES = {"ok": "ok", "error": "error", "open": "open"}
 GROUPS: dict[GroupColumn, str] = {
     "task_type": "task type",
     "agent": "agent",

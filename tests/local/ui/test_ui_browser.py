@@ -336,16 +336,25 @@ def test_a_new_trace_appears_without_losing_place_or_focus(page: Page, served: s
 
 
 def test_live_can_be_paused_and_remembers_it(page: Page, served: str, store: Store, watch: Watch) -> None:
+    def asked_in_a_minute() -> list[str]:
+        page.wait_for_load_state("networkidle")
+        watch.requests.clear()
+        page.clock.fast_forward(60_000)
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(300)
+        return [url for url in watch.requests if url.endswith("/ui/changes")]
+
+    page.clock.install()
     page.goto(f"{served}/traces")
+    assert asked_in_a_minute()
     page.keyboard.press("l")
     expect(page.locator("#live")).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#live")).to_contain_text("Paused")
-    watch.requests.clear()
     store.add_observations(task(801, time.time_ns()))
-    page.wait_for_timeout(2500)  # longer than the time between two looks
-    assert watch.requests == []
+    assert asked_in_a_minute() == []
     page.reload()
     expect(page.locator("#live")).to_contain_text("Paused")
+    assert asked_in_a_minute() == []
     page.locator("#live").click()
     store.add_observations(task(802, time.time_ns()))
     expect(page.locator("tr.fresh")).to_have_count(1)

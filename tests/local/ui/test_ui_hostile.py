@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -141,6 +142,9 @@ def test_no_recorded_text_becomes_markup(hostile_store: Store) -> None:
     for url in asked:
         answer = client.get(url)
         assert answer.status_code == 200, url
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u2028\u202a-\u202e\u2066-\u2069\ufeff]", answer.text), (
+            url
+        )
         for element in parse(answer.text).all():
             assert element.tag not in ("iframe", "base", "style", "textarea", "object", "embed"), url
             assert not [name for name in element.attributes if name.startswith("on")], url

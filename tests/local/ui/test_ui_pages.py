@@ -221,6 +221,23 @@ def test_the_form_shows_what_is_filtered_and_each_chip_takes_one_away(three: Tes
     assert chips == {"agent claude": "/traces?min_cost=0.1", "cost ≥ $0.1": "/traces?agent=claude"}
 
 
+def test_several_tags_stay_when_the_form_is_sent_again(three: TestClient) -> None:
+    page = get(three, "/traces?tag=nightly&tag=other")
+    assert page.one("select", name="tag").one("option", selected="").attributes["value"] == "nightly"
+    assert [field.attributes["value"] for field in page.all("input", name="tag")] == ["other"]
+
+
+def test_facts_of_a_trace_lead_to_the_traces_that_share_them(three: TestClient) -> None:
+    page = get(three, f"/traces/{trace_id(2)}").one("div", id="trace-head").one("dl", class_="facts")
+    hrefs = [link.attributes["href"] for link in page.all("a")]
+    assert hrefs == [
+        "/traces?agent=gemini",
+        "/traces?task_type=docs",
+        "/traces?user=ada",
+        "/traces?tag=nightly",
+    ]
+
+
 def test_a_filter_that_makes_no_sense_is_named_and_the_page_still_shows(three: TestClient) -> None:
     page = get(three, "/traces?min_cost=cheap&cursor=nonsense")
     assert [p.text for p in page.all("p", class_="problem")] == [

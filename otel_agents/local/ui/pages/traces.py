@@ -19,7 +19,13 @@ from otel_agents.local.ui.content import preview
 GROUP_ROWS = 10
 #: Characters of a preview; the cell cuts it to what fits.
 PREVIEW = 240
-_FACETS: tuple[FacetColumn, ...] = ("agent", "task_type", "environment")
+#: Drop-downs: name in the URL, column, label.
+_FACETS: tuple[tuple[str, FacetColumn, str], ...] = (
+    ("agent", "agent", "Agent"),
+    ("task_type", "task_type", "Task type"),
+    ("env", "environment", "Environment"),
+    ("tag", "tags", "Tag"),
+)
 
 
 @dataclass(slots=True)
@@ -92,7 +98,7 @@ def table(store: Store, request: Request) -> Response:
         query=query,
         overview=overview,
         activity=_activity(reads.activity(store, query.filters, overview), query),
-        facets={column: _facet(store, column, query) for column in _FACETS},
+        facets=[(name, label, _choices(store, name, column, query)) for name, column, label in _FACETS],
         anything=overview.traces > 0 or store.count_traces(at_most=1) > 0,
         ranges=filters.RANGES,
         statuses=filters.STATUSES,
@@ -102,10 +108,10 @@ def table(store: Store, request: Request) -> Response:
     )
 
 
-def _facet(store: Store, column: FacetColumn, query: filters.Query) -> list[str]:
+def _choices(store: Store, name: str, column: FacetColumn, query: filters.Query) -> list[str]:
     """Choices of a drop-down, with the chosen one even when no trace has it."""
     found = [facet.value for facet in store.facets(column)]
-    chosen = getattr(query.filters, column)
+    chosen = query.value(name)
     if chosen and chosen not in found:
         found.append(chosen)
     return sorted(found, key=str.casefold)
