@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, cast, overload
 
 from otel_agents import semconv, spans, values
 from otel_agents.context import MAX_NAME
-from otel_agents.kinds import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind
+from otel_agents.kinds import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind, plain_blueprint
 from otel_agents.runs import Run
 from otel_agents.values_objects import is_a
 from otel_agents.wrapping import wrap
@@ -32,7 +32,12 @@ class Operation:
     def __init__(self, kind: Kind, name: str, attributes: Mapping[str, object], **arguments: Any) -> None:
         self._arguments = arguments
         self._attributes = attributes
-        self._blueprint = Blueprint(kind, name, attributes, **arguments)
+        plain = not attributes and arguments.keys() <= {"tool_type"}
+        self._blueprint = (
+            plain_blueprint(kind, name, arguments.get("tool_type"))
+            if plain
+            else Blueprint(kind, name, attributes, **arguments)
+        )
         self._entered: list[Run] = []
 
     def __call__(self, function: F) -> F:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanKind
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Content = Callable[[object, int], tuple[str, bool]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """What distinguishes agents, workflows, tools and retrievals.
 
@@ -76,9 +77,22 @@ RETRIEVAL: Final = Kind(
 
 
 class Blueprint:
-    """What all runs of one decorated function have in common; made once, redacted once."""
+    """What all runs of one decorated function have in common; made once, redacted once.
 
-    __slots__ = ("_given", "_made", "capture_input", "capture_output", "kind", "name", "tool_type")
+    Attributes:
+        name: redacted, since it also becomes a metric label.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_made",
+        "_name",
+        "capture_input",
+        "capture_output",
+        "kind",
+        "name",
+        "tool_type",
+    )
 
     def __init__(
         self,
@@ -91,10 +105,10 @@ class Blueprint:
     ) -> None:
         self.kind = kind
         self.tool_type = tool_type
-        self.name = name
+        self.name = self._name = name
         self.capture_input = capture_input
         self.capture_output = capture_output
-        self._given = attributes
+        self._attributes = attributes
         self._made: tuple[object, str, dict[str, AttributeValue]] | None = None
 
     def span(self, current: Runtime) -> tuple[str, dict[str, AttributeValue]]:
@@ -108,11 +122,17 @@ class Blueprint:
     def _make(self, current: Runtime) -> tuple[str, dict[str, AttributeValue]]:
         kind = self.kind
         attributes: dict[str, AttributeValue] = {semconv.OPERATION_NAME: kind.operation}
-        if self.name:
-            attributes.update(dict.fromkeys(kind.name_attributes, self.name))
+        if self._name:
+            attributes.update(dict.fromkeys(kind.name_attributes, self._name))
         if self.tool_type:
             attributes[semconv.TOOL_TYPE] = self.tool_type
-        attributes.update(attributes_of(self._given, current.settings.max_value_chars))
+        attributes.update(attributes_of(self._attributes, current.settings.max_value_chars))
         attributes = current.redactor.attributes(attributes)
-        self.name = current.redactor.text(self.name)
+        self.name = current.redactor.text(self._name)
         return f"{kind.operation} {self.name}".rstrip(), attributes
+
+
+@lru_cache(maxsize=1024)
+def plain_blueprint(kind: Kind, name: str, tool_type: str | None) -> Blueprint:
+    """A blueprint of nothing but a name, kept for the next block of that name."""
+    return Blueprint(kind, name, {}, tool_type=tool_type)
