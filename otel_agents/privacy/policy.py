@@ -40,7 +40,7 @@ class SecretPattern:
 
     @property
     def replacement(self) -> str:
-        """What a match is replaced by, in Go's notation (``$1``)."""
+        """What a match is replaced by, in Go's notation (``${1}``): ``collector/redaction.py`` uses it."""
         return "".join(f"${{{number}}}" for number in range(1, self.groups + 1)) + REDACTED + self.tail
 
 
@@ -212,61 +212,3 @@ VALUE_PATTERNS: Final = (
         groups=1,
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorPatterns:
-    """The policy as the Collector takes it; ``otel-collector.yaml`` carries exactly these.
-
-    The strings are plain expressions: in the YAML file each ``$`` is written ``$$``, and inside an
-    OTTL string backslashes and double quotes are escaped.
-
-    Attributes:
-        blocked_key_patterns: redaction processor, ``blocked_key_patterns``.
-        ignored_key_patterns: redaction processor, ``ignored_key_patterns``.
-        blocked_values: redaction processor, ``blocked_values``: the whole match is the secret.
-        replacements: (regex, replacement) for OTTL's ``replace_pattern`` and
-            ``replace_all_patterns``: what stands in front of the secret stays, so that JSON stays JSON.
-    """
-
-    blocked_key_patterns: tuple[str, ...]
-    ignored_key_patterns: tuple[str, ...]
-    blocked_values: tuple[str, ...]
-    replacements: tuple[tuple[str, str], ...]
-
-    def statements(self, *targets: str) -> list[str]:
-        """OTTL statements for the transform processor, as they stand in the YAML file's list.
-
-        Args:
-            targets: attribute maps (``span.attributes``): the replacements alone, because the
-                redaction processor sees to the rest. Texts, which that processor does not see
-                (``span.status.message``, ``span.name``): the blocked values too, as one expression.
-        """
-        everything = [("|".join(self.blocked_values), REDACTED)]
-        result = []
-        for target in targets:
-            is_map = target.endswith("attributes")
-            for regex, replacement in self.replacements if is_map else [*everything, *self.replacements]:
-                quoted = f"{_ottl_string(regex)}, {_ottl_string(replacement)}"
-                if is_map:
-                    result.append(f'replace_all_patterns({target}, "value", {quoted})')
-                else:
-                    result.append(f"replace_pattern({target}, {quoted})")
-        return result
-
-
-def _ottl_string(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
-    return f'"{escaped}"'
-
-
-def collector_patterns() -> CollectorPatterns:
-    """The built-in policy for ``otel-collector.yaml``: the redaction processor's lists and OTTL."""
-    return CollectorPatterns(
-        blocked_key_patterns=KEY_PATTERNS,
-        ignored_key_patterns=SAFE_KEY_PATTERNS,
-        blocked_values=tuple(pattern.regex for pattern in VALUE_PATTERNS if not pattern.groups),
-        replacements=tuple(
-            (pattern.regex, pattern.replacement) for pattern in VALUE_PATTERNS if pattern.groups
-        ),
-    )

@@ -19,14 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_agents.privacy import policy
-from otel_agents.privacy.policy import VALUE_PATTERNS, SecretPattern, collector_patterns
+from otel_agents.privacy.policy import KEY_PATTERNS, SAFE_KEY_PATTERNS, VALUE_PATTERNS, SecretPattern
 from otel_agents.privacy.scan import Scanner
 
 ROOT = Path(__file__).parents[2]
-PATTERNS = collector_patterns()
-REGEXES = [*PATTERNS.blocked_key_patterns, *PATTERNS.ignored_key_patterns] + [
-    one.regex for one in VALUE_PATTERNS
-]
+REGEXES = [*KEY_PATTERNS, *SAFE_KEY_PATTERNS, *(one.regex for one in VALUE_PATTERNS)]
 
 # What Go's regexp/syntax does not read, by the names of Python's own parser.
 _NOT_IN_RE2 = {"ASSERT", "ASSERT_NOT", "GROUPREF", "GROUPREF_IGNORE", "GROUPREF_EXISTS"}
@@ -136,58 +133,24 @@ def test_the_groups_named_are_the_groups_there() -> None:
 # --- what the Collector carries ------------------------------------------------------------------
 
 
-def _collector() -> tuple[str, dict[str, Any]]:
-    text = (ROOT / "otel-collector.yaml").read_text()
-    # Environment references are not YAML's business; "$$" is the Collector's way to write "$".
-    return text, yaml.safe_load(text)
+_REPLACED = re.compile(r'replace_all_patterns\((\S+), "value", "((?:\\.|[^"\\])*)", "((?:\\.|[^"\\])*)"\)')
 
 
-def _unescaped(values: Any) -> tuple[str, ...]:
-    return tuple(str(value).replace("$$", "$") for value in values or ())
+def _plain(text: str) -> str:
+    """A string as the Collector reads it from the file."""
+    return re.sub(r"\\(.)", r"\1", text).replace("$$", "$")
 
 
-def test_the_collector_blocks_exactly_these_names_and_shapes() -> None:
-    _, document = _collector()
-    redaction = [body for name, body in document["processors"].items() if name.split("/")[0] == "redaction"]
-    assert redaction, "otel-collector.yaml has no redaction processor"
-    for body in redaction:
-        assert body["allow_all_keys"] is True
-        assert _unescaped(body["blocked_key_patterns"]) == PATTERNS.blocked_key_patterns
-        assert _unescaped(body["ignored_key_patterns"]) == PATTERNS.ignored_key_patterns
-        assert _unescaped(body["blocked_values"]) == PATTERNS.blocked_values
-
-
-def _statements(document: dict[str, Any]) -> list[str]:
-    found: list[str] = []
-    todo: list[Any] = [
-        body for name, body in document["processors"].items() if name.split("/")[0] == "transform"
-    ]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, dict):
-            todo.extend(part.values())
-        elif isinstance(part, list):
-            todo.extend(part)
-        elif isinstance(part, str) and part.startswith(("replace_pattern(", "replace_all_patterns(")):
-            found.append(part)
-    return found
-
-
-@pytest.mark.parametrize("target", ["span.attributes", "spanevent.attributes", "span.status.message"])
-def test_the_collector_replaces_exactly_these_shapes(target: str) -> None:
-    _, document = _collector()
-    carried = [one.strip() for one in _statements(document) if f"({target}," in one]
-    missing = [one for one in PATTERNS.statements(target) if one not in carried]
-    assert not missing, "otel-collector.yaml lacks:\n" + "\n".join(missing)
-    marked = [one for one in carried if policy.REDACTED in one]
-    assert len(marked) == len(PATTERNS.statements(target)), "otel-collector.yaml carries more than the policy"
-
-
-def test_ottl_statements_are_quoted_for_the_file() -> None:
-    for statement in PATTERNS.statements("span.attributes", "span.status.message"):
-        strings = re.findall(r'"((?:\\.|[^"\\])*)"', statement)
-        assert "$" not in statement.replace("$$", "")
-        unquoted = [re.sub(r"\\(.)", r"\1", string).replace("$$", "$") for string in strings]
-        expected = {"|".join(PATTERNS.blocked_values), *(regex for regex, _ in PATTERNS.replacements)}
-        assert unquoted[-2] in expected
-        assert unquoted[-1].endswith((policy.REDACTED, policy.REDACTED + "@"))
+def test_the_collector_looks_for_these_secrets_in_this_order_and_no_others() -> None:
+    """collector/redaction.py has written them there; this reads them back without it."""
+    document = yaml.safe_load((ROOT / "otel-collector.yaml").read_text())
+    processor = document["processors"]["transform/secrets"]
+    wanted = [(one.regex, one.replacement) for one in VALUE_PATTERNS]
+    for group in (*processor["trace_statements"], *processor["log_statements"]):
+        found = [match.groups() for one in group["statements"] if (match := _REPLACED.match(one))]
+        shapes = [(_plain(regex), _plain(by)) for target, regex, by in found if "cache" not in target]
+        assert shapes == wanted
+        statements = "\n".join(map(_plain, group["statements"]))
+        for name, patterns in (("keep", policy.KEY_PATTERNS), ("delete", policy.SAFE_KEY_PATTERNS)):
+            joined = "|".join(f"(?:{pattern})" for pattern in patterns)
+            assert f'{name}_matching_keys(cache["named"], "{joined}")' in statements

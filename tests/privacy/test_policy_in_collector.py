@@ -14,41 +14,34 @@ import yaml
 from parts import free_port, require, wait_for
 from test_canary import CANARY, TEXTS
 
-from otel_agents.privacy.policy import REDACTED, collector_patterns
+from otel_agents.privacy.policy import REDACTED
 
-PATTERNS = collector_patterns()
+ROOT = Path(__file__).parents[2]
 
 
 def _config(port: int, out: Path) -> str:
-    escaped = {
-        name: [pattern.replace("$", "$$") for pattern in getattr(PATTERNS, name)]
-        for name in ("blocked_key_patterns", "ignored_key_patterns", "blocked_values")
-    }
-    targets = ("span.attributes", "span.status.message", "span.name", "spanevent.attributes")
+    """A pipeline of otel-collector.yaml's own redaction, with what goes before it, and nothing else."""
+    document = yaml.safe_load((ROOT / "otel-collector.yaml").read_text())
+    order = document["service"]["pipelines"]["traces/langfuse"]["processors"]
+    before = [name for name in order[: order.index("transform/secrets")] if name.startswith("transform/")]
+    processors = {name: document["processors"][name] for name in (*before, "transform/secrets")}
     return yaml.safe_dump(
         {
             "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
-            "processors": {
-                "redaction": {"allow_all_keys": True, "redact_all_types": True, **escaped},
-                "transform": {
-                    "error_mode": "propagate",
-                    "trace_statements": PATTERNS.statements(*targets),
-                },
-            },
+            "processors": processors,
             "exporters": {"file": {"path": str(out), "flush_interval": "100ms"}},
             "service": {
                 "telemetry": {"metrics": {"level": "none"}},
                 "pipelines": {
                     "traces": {
                         "receivers": ["otlp"],
-                        "processors": ["transform", "redaction"],
+                        "processors": list(processors),
                         "exporters": ["file"],
                     }
                 },
             },
         },
-        sort_keys=False,
-        width=10_000,
+        width=100_000,
     )
 
 
@@ -168,7 +161,7 @@ def test_names_are_masked_counts_stay_and_json_stays_json(through_collector: Any
     )
     out = {one["key"]: next(iter(one["value"].values())) for one in span["attributes"]}
     assert {key: int(out[key]) for key in counts} == counts
-    assert [out[key] for key in secrets] == ["****"] * 3
+    assert [out[key] for key in secrets] == [REDACTED] * 3
     decoded = json.loads(out["gen_ai.input.messages"])
     assert decoded == {"password": REDACTED, "list": [{"api_key": REDACTED}], "n": 1}
     assert out["plain"] == "hello"
