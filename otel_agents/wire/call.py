@@ -45,6 +45,7 @@ _SUPPRESS_ALL: Final = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "su
 _SUPPRESS_HTTP: Final = getattr(
     context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"
 )
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 #: Sent by the SDKs of OpenAI, Anthropic and others that are made by the same generator.
 _RETRY_COUNT: Final = "x-stainless-retry-count"
 
@@ -53,9 +54,9 @@ class Call:
     """See the module. ``span`` is the call's span, ``owned`` whether we made it and end it."""
 
     __slots__ = (
-        "_open", "_token", "agent_name", "body", "capture", "capturing", "content_encoding", "content_type",
-        "context", "host", "labels", "owned", "port", "recognised", "request_body", "runtime", "sending",
-        "set_late", "span", "started", "status",
+        "_open", "_token", "agent_name", "body", "capture", "capturing", "context", "headers", "host",
+        "labels", "owned", "port", "recognised", "request_body", "runtime", "sending", "set_late", "span",
+        "started", "status",
     )  # fmt: skip
 
     def __init__(
@@ -70,8 +71,7 @@ class Call:
         self.capture = Capture()
         self.capturing = runtime.settings.capture in ("all", "messages")
         self.status: int | None = None
-        self.content_type: str | None = None
-        self.content_encoding: str | None = None
+        self.headers: Mapping[str, str] = _NO_HEADERS
         self.body: Body | None = None
         self.set_late: outcome.Late | None = None
         self._open = [True]
@@ -84,7 +84,9 @@ class Call:
         self.agent_name = agent if isinstance(agent, str) else None
         self.labels = around.labels
         span = trace.get_current_span(current)
-        self.owned = not (_is_inference(span, self.recognised.format.operation) and claims.claim(span))
+        self.owned = not (
+            _is_inference(span, self.recognised.format.operation) and claims.claim_attempt(span)
+        )
         if self.owned:
             facts = self.recognised.facts
             span = self.runtime.tracer().start_span(
@@ -101,14 +103,17 @@ class Call:
         if not self.owned and span.is_recording():
             self.set_late = outcome.Late(self, self.start_attributes(around.attributes, 0))
             # Now, while the span is certainly open: its owner may end and export it before we are done.
-            self.runtime.defer(span, self.set_late)
+            slot = claims.offered(span)
+            if slot is not None:
+                slot.late = self.set_late
+            elif span.get_span_context().trace_flags.sampled:
+                self.runtime.defer(span, self.set_late)
         self.context: Context = trace.set_span_in_context(span, current) if self.owned else current
-        entries = dict(self.context)
-        entries[claims.SENDING] = self
+        entries: dict[str, object] = {**self.context, claims.SENDING: self}
         if not self.runtime.settings.http_spans:
             entries[_SUPPRESS_HTTP] = True
         self.sending = Context(entries)
-        if around.run is not None:
+        if around.run is not None and not resend_count:
             around.run.inference_calls += 1
 
     def start_attributes(
@@ -150,11 +155,10 @@ class Call:
         if token is not None:
             detach(token)
 
-    def responded(self, status: int, content_type: str | None, content_encoding: str | None) -> None:
-        """Notes the response's head."""
+    def responded(self, status: int, headers: Mapping[str, str]) -> None:
+        """Notes the response's head. Names in ``headers`` are looked up in lower case."""
         self.status = status
-        self.content_type = content_type
-        self.content_encoding = content_encoding
+        self.headers = headers
 
     def finish(self, error: BaseException | None = None, complete: bool = False) -> None:
         """Reads what was captured, accounts for it and ends the span. Only the first call has an effect.
@@ -215,13 +219,11 @@ def begin(
 
 def _is_inference(span: Span, operation: str) -> bool:
     """Whether ``span`` is one model call, made by somebody who did not see the wire."""
-    if claims.is_offered(span):
-        return True
     if not span.is_recording():
-        return False
+        return claims.offered(span) is not None
     attributes = getattr(span, "attributes", None)
     if attributes is None:
-        return False
+        return claims.offered(span) is not None
     name = attributes.get(semconv.OPERATION_NAME)
     embeds = semconv.OP_EMBEDDINGS
     return name in semconv.INFERENCE_OPERATIONS and (name == embeds) == (operation == embeds)

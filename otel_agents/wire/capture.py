@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
@@ -80,14 +80,16 @@ class Body:
     truncated: bool = False
 
 
-def is_stream(body: bytes, content_type: str | None) -> bool:
+def is_stream(body: bytes, headers: Mapping[str, str]) -> bool:
     """Whether the body is an event stream; its first bytes count more than what its header says."""
+    if body.startswith(b"{"):  # nearly always, or the next
+        return False
     start = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
     if start.startswith((b"{", b"[", b"<")):
         return False
-    return content_type is not None and content_type.startswith("text/event-stream")
+    return headers.get("content-type", "").startswith("text/event-stream")
 
 
 def decompress(data: bytes, encoding: str) -> tuple[bytes, str | None]:

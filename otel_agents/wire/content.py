@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents import semconv
 from otel_agents.wire import fit
@@ -12,7 +12,6 @@ from otel_agents.wire import fit
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
-    from otel_agents.privacy import Redactor
     from otel_agents.runtime import Runtime
     from otel_agents.wire.formats import Content, RequestFacts, ResponseFacts, WireFormat
 
@@ -57,33 +56,27 @@ def redacted(found: Content, runtime: Runtime) -> Content:
         return {}
 
 
+#: Texts of a request's attributes that the app wrote; all others are words of the API.
+_WRITTEN: Final = (semconv.REQUEST_STOP_SEQUENCES, semconv.REQUEST_REASONING_LEVEL)
+
+
 def redact_request(facts: RequestFacts, runtime: Runtime) -> None:
-    """Takes secrets out of what a request says of itself: all that is set on a span is redacted first."""
+    """Takes secrets out of what the app wrote into a request: what is set on a span is redacted first."""
     redactor = runtime.redactor
     if facts.model:
         facts.model = redactor.text(facts.model, semconv.REQUEST_MODEL)
-    _redact_texts(facts.attributes, redactor)
+    for name in _WRITTEN:
+        if name in facts.attributes:
+            facts.attributes[name] = redactor.attribute(name, facts.attributes[name])
 
 
 def redact_response(facts: ResponseFacts, runtime: Runtime) -> None:
-    """The same for a response."""
+    """The same for a response: servers repeat the model's name, and what they choke on."""
     redactor = runtime.redactor
-    if facts.id:
-        facts.id = redactor.text(facts.id, semconv.RESPONSE_ID)
     if facts.model:
         facts.model = redactor.text(facts.model, semconv.RESPONSE_MODEL)
     if facts.error_type:
         facts.error_type = redactor.text(facts.error_type, semconv.ERROR_TYPE)
-    facts.finish_reasons = [redactor.text(reason) for reason in facts.finish_reasons]
-    _redact_texts(facts.attributes, redactor)
-
-
-def _redact_texts(attributes: dict[str, AttributeValue], redactor: Redactor) -> None:
-    for name, value in attributes.items():
-        if isinstance(value, str):
-            attributes[name] = redactor.text(value, name)
-        elif isinstance(value, list):
-            attributes[name] = redactor.attribute(name, value)
 
 
 def text(said: str, runtime: Runtime, limit: int = 1000) -> str:

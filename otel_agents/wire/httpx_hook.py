@@ -111,8 +111,7 @@ def _content(request: Any) -> bytes | None:
 def _watch(response: Any, call: Call, tee: Any) -> None:
     """Follows the body while the caller reads it."""
     try:
-        headers = response.headers
-        call.responded(response.status_code, headers.get("content-type"), headers.get("content-encoding"))
+        call.responded(response.status_code, response.headers)
         if response.is_closed and response.is_stream_consumed:
             # A body that was in memory from the start (a mock), or that `send` has read already.
             call.body = Body(response.content)

@@ -31,10 +31,10 @@ _REDIRECTS: Final = range(300, 400)
 def settle(call: Call, duration: float, error: BaseException | None, complete: bool) -> None:
     """Accounts for ``call``, which took ``duration`` seconds, and puts on its span what is known."""
     truncated = call.capture.truncated
-    body = call.capture.body(call.content_encoding) if call.body is None else call.body
-    facts, readable, streamed = reading.read(
-        call.recognised.format, call.recognised.facts, body, call.content_type, complete
-    )
+    headers = call.headers
+    body = call.capture.body(headers.get("content-encoding")) if call.body is None else call.body
+    request = call.recognised
+    facts, readable, streamed = reading.read(request.format, request.facts, body, headers, complete)
     content.redact_response(facts, call.runtime)
     record = _record(call, facts, duration, error)
     accounting.price(record)
@@ -97,16 +97,27 @@ class Late:
         known = {**self._start, **self.found}
         return {name: value for name, value in known.items() if name not in existing}
 
+    def handed_over(self) -> dict[str, AttributeValue]:
+        """Content that the span has already: what the app or another instrumentation chose to show stays."""
+        existing: Mapping[str, AttributeValue] = getattr(self._call.span, "attributes", None) or {}
+        return {name: existing[name] for name in _CONTENT if name in existing}
+
     def __call__(self) -> dict[str, AttributeValue]:
-        if not self._call.finished or (self.released and claims.is_claimed(self._call.span)):
+        if not self._call.finished or (self.released and not claims.is_free(self._call.span)):
             return {}  # a later attempt in the same span says how it ended
         made = self.missing()
         made.update((name, self.found[name]) for name in _AUTHORITATIVE if name in self.found)
         if self.messages is not None:
-            made.update(self.messages.attributes())
+            made = {**self.messages.attributes(), **self.handed_over(), **made}
         return made
 
 
+_CONTENT: Final = (
+    semconv.INPUT_MESSAGES,
+    semconv.OUTPUT_MESSAGES,
+    semconv.SYSTEM_INSTRUCTIONS,
+    semconv.TOOL_DEFINITIONS,
+)
 #: Where the wire knows better than whoever made the span.
 _AUTHORITATIVE: Final = (
     semconv.USAGE_INPUT_TOKENS,
@@ -183,7 +194,7 @@ def _complete_own(
     if call.capturing:
         if call.runtime.settings.eager_content:
             found.update(messages.attributes())
-        else:
+        elif span.get_span_context().trace_flags.sampled:
             call.runtime.defer(span, messages.attributes)
     span.set_attributes(found)
     if record.error_type is None:
@@ -213,7 +224,7 @@ def _complete_foreign(
     if call.span.is_recording():
         found.pop(semconv.ERROR_TYPE, None)  # the owner's to say: it may recover
         if call.capturing and call.runtime.settings.eager_content:
-            found.update(messages.attributes())
+            late.found = {**messages.attributes(), **found}
         call.span.set_attributes(late.missing())
 
 

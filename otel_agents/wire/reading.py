@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from otel_agents.wire import salvage
@@ -17,13 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 def read(
-    wire_format: WireFormat, request: RequestFacts, body: Body, content_type: str | None, complete: bool
+    wire_format: WireFormat, request: RequestFacts, body: Body, headers: Mapping[str, str], complete: bool
 ) -> tuple[ResponseFacts, bytes, bool]:
     """Facts, the bytes that messages can be read from later, and whether those are an event stream.
 
     ``complete``: the caller read the body to its end, so that an empty one is worth a word.
     """
-    streamed = is_stream(body.head, content_type)
+    streamed = is_stream(body.head, headers)
     data = body.head
     if body.tail is not None:
         # A gap between the two; the line that it cuts is not valid JSON and is skipped.

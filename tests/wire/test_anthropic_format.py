@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from otel_agents.accounting import Usage
 from otel_agents.wire.formats import RequestFacts, ResponseFacts
-from otel_agents.wire.providers.anthropic_messages import AnthropicMessages, usage_of
+from otel_agents.wire.providers.anthropic_messages import AnthropicMessages
 
 FORMAT = AnthropicMessages()
+
+
+def usage_of(usage: Any) -> Usage | None:
+    return FORMAT.read_response(body(usage=usage), False, ASKED).usage
+
+
 ASKED = RequestFacts("claude")
 
 

@@ -129,7 +129,7 @@ def test_a_big_json_body_still_says_what_was_used() -> None:
     said = 'the "usage": {"prompt_tokens": 99} of it' + "x" * (8 * 1024 * 1024)
     choice = {"message": {"content": said}, "index": 0, "finish_reason": "stop"}
     data = json.dumps({"id": "r", "model": "m", "choices": [choice], "usage": usage}).encode()
-    facts, readable, _ = reading.read(OpenAIChat(), RequestFacts(), feed(data, 65_536).body(None), None, True)
+    facts, readable, _ = reading.read(OpenAIChat(), RequestFacts(), feed(data, 65_536).body(None), {}, True)
     assert (facts.id, facts.model, facts.finish_reasons) == ("r", "m", ["stop"])
     assert facts.usage is not None
     assert (facts.usage.input, facts.usage.output) == (3, 4)
@@ -142,7 +142,7 @@ def test_a_big_stream_still_says_what_was_used() -> None:
     last = json.dumps({"choices": [{"index": 0, "finish_reason": "stop"}], "usage": usage})
     data = (f"data: {piece}\n\n" * 8000 + f"data: {last}\n\ndata: [DONE]\n\n").encode()
     facts, _, streamed = reading.read(
-        OpenAIChat(), RequestFacts(), feed(data, 4096).body(None), "text/event-stream", True
+        OpenAIChat(), RequestFacts(), feed(data, 4096).body(None), {"content-type": "text/event-stream"}, True
     )
     assert streamed
     assert (facts.id, facts.finish_reasons) == ("r", ["stop"])
@@ -163,4 +163,5 @@ def test_a_big_stream_still_says_what_was_used() -> None:
     ],
 )
 def test_what_is_a_stream(body: bytes, content_type: str | None, is_stream: bool) -> None:
-    assert capture.is_stream(body, content_type) is is_stream
+    headers = {} if content_type is None else {"content-type": content_type}
+    assert capture.is_stream(body, headers) is is_stream

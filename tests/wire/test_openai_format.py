@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from otel_agents.accounting import Usage
 from otel_agents.wire.formats import RequestFacts, ResponseFacts
-from otel_agents.wire.providers.openai_chat import OpenAIChat, usage_of
+from otel_agents.wire.providers.openai_chat import OpenAIChat
 
 FORMAT = OpenAIChat()
+
+
+def usage_of(usage: bytes) -> Usage | None:
+    return FORMAT.read_response(b'{"usage": %b}' % usage, False, ASKED).usage
+
+
 ASKED = RequestFacts("gpt-4o")
 
 

@@ -10,6 +10,7 @@ import anthropic
 import openai
 import pytest
 from modelserver.server import ModelServer
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from wire_rig import Wired
@@ -171,8 +172,11 @@ def test_a_claim_is_granted_once(wired: Wired) -> None:
     with trace.get_tracer("other").start_as_current_span("chat") as span:
         assert claims.claim(span)
         assert not claims.claim(span)
+        assert not claims.claim_attempt(span)
         claims.release(span)
-        assert claims.claim(span)
+        assert not claims.claim(span)  # the failed attempt has been accounted for
+        assert claims.claim_attempt(span)
+        assert not claims.claim_attempt(span)
     assert claims.claim(trace.INVALID_SPAN)
     assert claims.claim(trace.INVALID_SPAN)
 
@@ -197,3 +201,49 @@ def test_calls_that_are_not_sampled_are_accounted(
     assert wired.spans == []
     assert wired.record().usage is not None
     assert wired.record().cost is not None
+
+
+def test_inference_around_a_call(wired_all: Wired, server: ModelServer, openai_client: openai.OpenAI) -> None:
+    """The app's own block and the hook see the same call: one span, one record; what the app says stays."""
+    from otel_agents.context import SCOPE_KEY, AgentRun, inside_run, scope
+    from otel_agents.inference import inference
+
+    run = AgentRun("planner")
+    token = otel_context.attach(otel_context.set_value(SCOPE_KEY, inside_run(scope(), run)))
+    with inference("openai", "gpt-4o", input="in the app's words") as call:
+        answer = openai_client.chat.completions.create(model="gpt-4o", messages=HELLO)
+        call.record(usage={"input": 1, "output": 1})
+    otel_context.detach(token)
+    assert answer.usage is not None
+    assert scopes(wired_all) == ["otel_agents"]
+    record = wired_all.record()
+    assert record.usage is not None
+    assert record.usage.total == answer.usage.total_tokens
+    assert run.inference_calls == 1
+    sent = wired_all.sent()
+    assert "in the app's words" in sent[semconv.INPUT_MESSAGES]
+    assert json.loads(sent[semconv.OUTPUT_MESSAGES])[0]["role"] == "assistant"
+    assert sent["gen_ai.usage.input_tokens"] == answer.usage.prompt_tokens
+
+
+def test_inference_around_a_call_that_fails(
+    wired_all: Wired, server: ModelServer, openai_client: openai.OpenAI
+) -> None:
+    from otel_agents.inference import inference
+
+    with pytest.raises(openai.BadRequestError), inference("openai", "gpt-4o"):
+        openai_client.chat.completions.create(model="gpt-4o#400", messages=HELLO)
+    assert scopes(wired_all) == ["otel_agents"]
+    assert wired_all.record().error_type == "400"
+
+
+def test_inference_around_a_retry(wired_all: Wired, server: ModelServer) -> None:
+    from otel_agents.inference import inference
+
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=1)
+    server.script("500", "ok")
+    with inference("openai", "gpt-4o"):
+        client.chat.completions.create(model="gpt-4o", messages=HELLO)
+    assert scopes(wired_all) == ["otel_agents"]
+    assert [record.error_type for record in wired_all.records] == ["500", None]
+    assert "error.type" not in wired_all.sent()

@@ -2,75 +2,107 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Final
 
 import msgspec
 
 from otel_agents import semconv
 from otel_agents.accounting import Usage
-from otel_agents.wire import parameters, sse, tolerant
+from otel_agents.wire import sse, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
 
 _PATH: Final = "/v1/messages"  # exactly its end: /v1/messages/count_tokens and /batches are other things
 _EMPTY: Final = msgspec.Raw(b"")
 
-#: The few events of a stream that say more than a piece of text.
-_TELLING: Final = (b'"message_start"', b'"message_delta"')
-_ERROR: Final = b'"error"'
+#: Marks the event at the end of a stream that has the usage and the stop reason.
+_LAST: Final = b'"message_delta"'
 
-
-class _Request(msgspec.Struct, gc=False):
-    model: Any = None
-    messages: msgspec.Raw = _EMPTY
-    stream: Any = None
-    max_tokens: Any = None
-    temperature: Any = None
-    top_p: Any = None
-    top_k: Any = None
-    stop_sequences: Any = None
-    service_tier: Any = None
-    output_config: msgspec.Raw = _EMPTY
-    output_format: msgspec.Raw = _EMPTY
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what OTLP can carry
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Format(msgspec.Struct, gc=False):
-    type: Any = None
+    type: str | None = None
 
 
 class _OutputConfig(msgspec.Struct, gc=False):
-    effort: Any = None
-    format: msgspec.Raw = _EMPTY
+    effort: str | None = None
+    format: _Format | None = None
+
+
+class _Request(msgspec.Struct, gc=False):
+    model: str | None = None
+    messages: msgspec.Raw = _EMPTY
+    stream: bool | None = None
+    max_tokens: Whole | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: Whole | None = None
+    stop_sequences: list[str] | None = None
+    output_config: _OutputConfig | None = None
+    output_format: _Format | None = None
+
+
+class _Lifetimes(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    thinking_tokens: Count | None = None
+
+
+class _Iteration(msgspec.Struct, gc=False):
+    type: str | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_creation: _Lifetimes | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_creation: _Lifetimes | None = None
+    output_tokens_details: _OutputDetails | None = None
+    iterations: list[_Iteration] | None = None
+    service_tier: str | None = None
+
+
+class _Error(msgspec.Struct, gc=False):
+    type: str | None = None
+    message: str | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
     """A message, an error body, or the message inside a ``message_start`` event."""
 
-    type: Any = None
-    id: Any = None
-    model: Any = None
-    stop_reason: Any = None
-    usage: msgspec.Raw = _EMPTY
-    error: msgspec.Raw = _EMPTY
+    id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+    error: _Error | None = None
 
 
 class _Delta(msgspec.Struct, gc=False):
-    stop_reason: Any = None
+    stop_reason: str | None = None
 
 
 class _Event(msgspec.Struct, gc=False):
-    type: Any = None
-    message: msgspec.Raw = _EMPTY
-    delta: msgspec.Raw = _EMPTY
-    usage: msgspec.Raw = _EMPTY
-    error: msgspec.Raw = _EMPTY
+    type: str | None = None
+    message: _Message | None = None
+    delta: _Delta | None = None
+    usage: _Usage | None = None
+    error: _Error | None = None
 
 
-_request = msgspec.json.Decoder(_Request)
-_format = msgspec.json.Decoder(_Format)
-_output_config = msgspec.json.Decoder(_OutputConfig)
-_message = msgspec.json.Decoder(_Message)
-_delta = msgspec.json.Decoder(_Delta)
-_event = msgspec.json.Decoder(_Event)
+_request = tolerant.Lenient(_Request)
+_message = tolerant.Lenient(_Message)
+_event = tolerant.Lenient(_Event)
 
 
 class AnthropicMessages:
@@ -86,40 +118,46 @@ class AnthropicMessages:
 
     def read_request(self, body: bytes) -> RequestFacts | None:
         """Model and parameters; None when there is no model or no list of messages."""
-        request = tolerant.decode(_request, body)
-        if not isinstance(request.model, str) or tolerant.opens(request.messages) != b"[":
+        request = _request.read(body)
+        if request.model is None or tolerant.opens(request.messages) != b"[":
             return None
-        effort, json_asked = _output(request)
-        attributes = parameters.attributes(
-            {
-                semconv.REQUEST_MAX_TOKENS: parameters.whole(request.max_tokens),
-                semconv.REQUEST_TEMPERATURE: parameters.number(request.temperature),
-                semconv.REQUEST_TOP_P: parameters.number(request.top_p),
-                semconv.REQUEST_TOP_K: parameters.whole(request.top_k),
-                semconv.REQUEST_STOP_SEQUENCES: parameters.strings(request.stop_sequences),
-                semconv.REQUEST_REASONING_LEVEL: effort,
-                semconv.OUTPUT_TYPE: "json" if json_asked else None,
-            }
-        )
-        return RequestFacts(request.model, request.stream is True, 1, None, attributes)
+        facts = RequestFacts(request.model, request.stream is True)
+        attributes = facts.attributes
+        if request.max_tokens is not None:
+            attributes[semconv.REQUEST_MAX_TOKENS] = request.max_tokens
+        if request.temperature is not None:
+            attributes[semconv.REQUEST_TEMPERATURE] = request.temperature
+        if request.top_p is not None:
+            attributes[semconv.REQUEST_TOP_P] = request.top_p
+        if request.top_k is not None:
+            attributes[semconv.REQUEST_TOP_K] = request.top_k
+        if request.stop_sequences:
+            attributes[semconv.REQUEST_STOP_SEQUENCES] = request.stop_sequences
+        config = request.output_config
+        if config is not None and config.effort:
+            attributes[semconv.REQUEST_REASONING_LEVEL] = config.effort
+        # `output_format` is the older form of `output_config.format`.
+        output = request.output_format or (config.format if config is not None else None)
+        if output is not None and output.type == "json_schema":
+            attributes[semconv.OUTPUT_TYPE] = "json"
+        return facts
 
     def read_response(self, body: bytes, streamed: bool, request: RequestFacts) -> ResponseFacts:
         """Id, model, usage, stop reason, service tier, and the error of an error event."""
         facts = ResponseFacts()
-        usage: dict[str, Any] = {}
-        reason: str | None = None
         if not streamed:
-            message = tolerant.decode(_message, body)
-            reason = _take_message(facts, usage, message)
+            message = _message.read(body)
+            reason = _take_message(facts, message)
             _take_error(facts, message.error)
+            usage = message.usage or _Usage()
         else:
-            ends = list(_ends(body))
-            reason = _take_events(facts, usage, ends)
+            usage = _Usage()
+            reason = _take_events(facts, usage, _ends(body))
             if reason is None or facts.id is None:
-                # Unusual layout, or cut short: then whatever there is is looked at.
+                # Unusual layout, cut short, or an error: then whatever there is is looked at.
                 reason = _take_events(facts, usage, (event.data for event in sse.events((body,)))) or reason
-        facts.usage = usage_of(usage)
-        facts.service_tier = tolerant.text(usage.get("service_tier"))
+        facts.usage = _usage(usage)
+        facts.service_tier = usage.service_tier
         if streamed or facts.error_type is None:
             facts.finish_reasons = [reason or NOT_FINISHED]
         return facts
@@ -137,95 +175,82 @@ class AnthropicMessages:
         return content.read_streamed(body, limit) if streamed else content.read_output(body, limit)
 
 
-def usage_of(usage: dict[str, Any]) -> Usage | None:
+def _usage(usage: _Usage) -> Usage | None:
     """Anthropic's counts turned into the conventions': ``input_tokens`` excludes the cache, ours includes it.
 
     The tokens of compactions (``iterations``) are billed and left out of the totals, so they are added.
     """
-    sent, produced = tolerant.count(usage.get("input_tokens")), tolerant.count(usage.get("output_tokens"))
-    if sent is None and produced is None:
+    if usage.input_tokens is None and usage.output_tokens is None:
         return None
-    read = tolerant.count(usage.get("cache_read_input_tokens")) or 0
-    written = tolerant.count(usage.get("cache_creation_input_tokens")) or 0
-    lifetimes = tolerant.mapping(usage.get("cache_creation"))
-    hour = tolerant.count(lifetimes.get("ephemeral_1h_input_tokens")) or 0
-    written = max(written, hour + (tolerant.count(lifetimes.get("ephemeral_5m_input_tokens")) or 0))
-    details = tolerant.mapping(usage.get("output_tokens_details"))
-    total = Usage(
-        input=(sent or 0) + read + written,
-        output=produced or 0,
-        cache_read=read,
-        cache_write=written,
-        cache_write_1h=hour,
-        reasoning=tolerant.count(details.get("thinking_tokens")) or 0,
-    )
-    iterations = usage.get("iterations")
-    for iteration in iterations if isinstance(iterations, list) else ():
-        if isinstance(iteration, dict) and iteration.get("type") == "compaction":
-            part = usage_of({name: value for name, value in iteration.items() if name != "iterations"})
-            total = total if part is None else total + part
+    details = usage.output_tokens_details
+    thinking = details.thinking_tokens if details is not None else None
+    total = _tokens(usage, thinking or 0)
+    for iteration in usage.iterations or ():
+        if iteration.type == "compaction":
+            total += _tokens(iteration, 0)
     return total
 
 
-def _output(request: _Request) -> tuple[str | None, bool]:
-    """The effort asked for, and whether JSON was (``output_format`` is the older form)."""
-    effort: str | None = None
-    formats = [request.output_format]
-    try:
-        if tolerant.opens(request.output_config) == b"{":
-            config = tolerant.decode(_output_config, request.output_config)
-            effort = tolerant.text(config.effort)
-            formats.append(config.format)
-        asked = [tolerant.decode(_format, raw).type for raw in formats if tolerant.opens(raw) == b"{"]
-    except ValueError:
-        return effort, False
-    return effort, "json_schema" in asked
+def _tokens(usage: _Usage | _Iteration, thinking: int) -> Usage:
+    read = usage.cache_read_input_tokens or 0
+    written = usage.cache_creation_input_tokens or 0
+    hour = 0
+    if usage.cache_creation is not None:
+        hour = usage.cache_creation.ephemeral_1h_input_tokens or 0
+        written = max(written, hour + (usage.cache_creation.ephemeral_5m_input_tokens or 0))
+    return Usage(
+        input=(usage.input_tokens or 0) + read + written,
+        output=usage.output_tokens or 0,
+        cache_read=read,
+        cache_write=written,
+        cache_write_1h=hour,
+        reasoning=thinking,
+    )
 
 
-def _ends(body: bytes) -> list[bytes]:
-    lines = [line for wanted in _TELLING for line in sse.data_lines(body, wanted)]
-    return lines + list(sse.data_lines(body, _ERROR))
+def _ends(body: bytes) -> Iterator[bytes]:
+    """The first event and the last ``message_delta``, whose counts are totals."""
+    yield from sse.first_data_lines(body, 1)
+    last = sse.last_data_line(body, _LAST)
+    if last is not None:
+        yield last
 
 
-def _take_events(facts: ResponseFacts, usage: dict[str, Any], lines: Any) -> str | None:
+def _take_events(facts: ResponseFacts, usage: _Usage, lines: Iterable[bytes]) -> str | None:
     reason: str | None = None
     for line in lines:
         try:
-            event = tolerant.decode(_event, line)
-            if event.type == "message_start" and tolerant.opens(event.message) == b"{":
-                reason = _take_message(facts, usage, tolerant.decode(_message, event.message)) or reason
-            elif event.type == "message_delta":
-                if tolerant.opens(event.delta) == b"{":
-                    reason = tolerant.text(tolerant.decode(_delta, event.delta).stop_reason) or reason
-                _take_usage(usage, event.usage)
-            elif event.type == "error":
-                _take_error(facts, event.error)
+            event = _event.read(line)
         except ValueError:
             continue  # one garbled event does not spoil the others
+        if event.type == "message_start" and event.message is not None:
+            reason = _take_message(facts, event.message) or reason
+            _take_usage(usage, event.message.usage)
+        elif event.type == "message_delta":
+            if event.delta is not None:
+                reason = event.delta.stop_reason or reason
+            _take_usage(usage, event.usage)
+        elif event.type == "error":
+            _take_error(facts, event.error)
     return reason
 
 
-def _take_message(facts: ResponseFacts, usage: dict[str, Any], message: _Message) -> str | None:
-    facts.id = tolerant.text(message.id) or facts.id
-    facts.model = tolerant.text(message.model) or facts.model
-    _take_usage(usage, message.usage)
-    return tolerant.text(message.stop_reason)
+def _take_message(facts: ResponseFacts, message: _Message) -> str | None:
+    facts.id = message.id or facts.id
+    facts.model = message.model or facts.model
+    return message.stop_reason
 
 
-def _take_usage(usage: dict[str, Any], raw: msgspec.Raw) -> None:
+def _take_usage(usage: _Usage, later: _Usage | None) -> None:
     """Counts of later events are totals so far and replace earlier ones; absent and null ones do not."""
-    if tolerant.opens(raw) != b"{":
-        return
-    try:
-        later = tolerant.mapping(tolerant.decode_any(raw))
-    except ValueError:
-        return
-    usage.update((name, value) for name, value in later.items() if value is not None)
+    if later is not None:
+        for name in _Usage.__struct_fields__:
+            value = getattr(later, name)
+            if value is not None:
+                setattr(usage, name, value)
 
 
-def _take_error(facts: ResponseFacts, raw: msgspec.Raw) -> None:
-    if tolerant.opens(raw) != b"{":
-        return
-    error = tolerant.mapping(tolerant.decode_any(raw))
-    facts.error_type = tolerant.text(error.get("type")) or "_OTHER"
-    facts.error_message = tolerant.text(error.get("message"))
+def _take_error(facts: ResponseFacts, error: _Error | None) -> None:
+    if error is not None:
+        facts.error_type = error.type or "_OTHER"
+        facts.error_message = error.message
