@@ -14,7 +14,7 @@ _EXPECTED = (
     ("otel_agents.stack.collector", "BuildError", 1),
     ("otel_agents.stack.build", "BuildError", 1),
     ("otel_agents.local.options", "LocalError", 1),
-    ("otel_agents.bridge", "BridgeError", 1),
+    ("otel_agents.bridge.errors", "BridgeError", 1),
 )
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from parts import require, wait_for
@@ -20,6 +21,7 @@ from parts import require, wait_for
 from otel_agents.demo import session
 from otel_agents.demo.accounts import Account
 from otel_agents.demo.session import Place, Wish
+from otel_agents.stack import state
 from otel_agents.stack.state import Keys, State
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -87,6 +89,7 @@ class TestEndToEnd:
         try:
             first = cli("demo", "--json", timeout=240)
             second = cli("demo", "--json", timeout=240)
+            assert findings(Path(environment["OTEL_AGENTS_HOME"])) == []
         finally:
             assert cli("down").returncode == 0
         assert "using the stack that is up" in first.stderr
@@ -134,7 +137,7 @@ class TestDirectMode:
 def test_different_accounts_are_shown_and_fail(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = State(
+    running = State(
         pid=1,
         ui="http://127.0.0.1:3000",
         otlp="http://127.0.0.1:4318",
@@ -146,7 +149,7 @@ def test_different_accounts_are_shown_and_fail(
         metrics_page="http://127.0.0.1:8889/metrics",
     )
     provider, langfuse = Account(calls=2, cost=Decimal("0.5")), Account(calls=3, cost=Decimal("0.5"))
-    monkeypatch.setattr(session, "_stack", lambda *_: (Place(state, Keys("a", "b"), True), None))
+    monkeypatch.setattr(session, "_stack", lambda *_: (Place(running, Keys("a", "b"), True), None))
     monkeypatch.setattr(
         session,
         "_accounts",
@@ -161,6 +164,15 @@ def test_different_accounts_are_shown_and_fail(
     table = capsys.readouterr().out
     assert next(line for line in table.splitlines() if "calls" in line).count("no") == 1
     assert table.count("yes") == len(NUMBERS) - 1
+
+
+def findings(home: Path) -> list[object]:
+    """What a real Langfuse would have lost or got wrong, by the local backend's strict reading."""
+    running, keys = state.read(home), state.local_keys(home)
+    assert running is not None
+    answer = httpx.get(f"{running.ui}/api/local/findings", auth=(keys.public, keys.secret))
+    found: list[object] = answer.raise_for_status().json()["data"]
+    return found
 
 
 @contextmanager
