@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from parts import free_port, require, wait_for
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from ui_rig import Watch, ui_client
 
 from otel_agents.local.options import LocalOptions
 from otel_agents.local.store import Store
@@ -45,16 +45,57 @@ def store(empty_store: Store) -> Store:
     return empty_store
 
 
-def ui_client(store: Store, host: str = "127.0.0.1", base: str = "http://127.0.0.1:3000") -> TestClient:
-    """The UI's routes, called without a network."""
-    app = Starlette(routes=routes(store, LocalOptions(db=Path("unused.db"), host=host)))
-    return TestClient(app, base_url=base)
-
-
 @pytest.fixture
 def client(store: Store) -> TestClient:
     """The seeded UI."""
     return ui_client(store)
+
+
+@pytest.fixture
+def three(empty_store: Store) -> TestClient:
+    """Three tasks with round numbers, from 2026-01-15 10:00 UTC on."""
+    empty_store.add_observations(
+        [
+            *ui_seed.task(
+                1,
+                ui_seed.T0,
+                "claude",
+                "security",
+                cost=0.5,
+                quality=0.9,
+                tokens=1000,
+                took=10_000,
+                session="s 1/x",
+                user="ada",
+            ),
+            *ui_seed.task(
+                2,
+                ui_seed.T0 + 60 * ui_seed.S,
+                "gemini",
+                "docs",
+                cost=0.0,
+                quality=0.4,
+                tokens=2000,
+                took=20_000,
+                error=True,
+                switched=True,
+                tags=("nightly",),
+            ),
+            *ui_seed.task(
+                3,
+                ui_seed.T0 + 120 * ui_seed.S,
+                "claude",
+                "docs",
+                cost=0.25,
+                quality=None,
+                tokens=3000,
+                took=30_000,
+                environment="staging",
+                user=None,
+            ),
+        ]
+    )
+    return ui_client(empty_store)
 
 
 @pytest.fixture
@@ -97,22 +138,6 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     found = playwright.chromium.launch(executable_path=require("chromium"), args=CHROMIUM_ARGS)
     yield found
     found.close()
-
-
-@dataclass
-class Watch:
-    """What a page did that it must not do."""
-
-    problems: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def on(self, page: Page) -> None:
-        page.on("console", lambda m: self.problems.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on(
-            "dialog", lambda dialog: (self.problems.append(f"dialog: {dialog.message}"), dialog.dismiss())
-        )
-        page.on("request", lambda request: self.requests.append(request.url))
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import ui_client
 from starlette.testclient import TestClient
+from ui_rig import ui_client
 from ui_seed import trace_id
 
 from otel_agents.local.api.http import is_loopback

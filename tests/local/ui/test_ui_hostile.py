@@ -9,9 +9,9 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from conftest import Watch, ui_client
 from playwright.sync_api import BrowserContext
 from ui_html import parse
+from ui_rig import Watch, ui_client
 from ui_seed import S
 
 from otel_agents.local.rows import Finding, Observation, Score, SpanEvent

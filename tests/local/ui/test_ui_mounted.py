@@ -7,13 +7,13 @@ import json
 
 import httpx2
 import pytest
-from conftest import Watch
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from playwright.sync_api import BrowserContext, expect
 from ui_html import parse, table
+from ui_rig import Watch
 
 from otel_agents.local.server import Running, running
 

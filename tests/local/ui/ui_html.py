@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+from starlette.testclient import TestClient
+
 
 class Element:
     """An element with its attributes, children and text."""
@@ -85,3 +87,19 @@ def parse(html: str) -> Element:
 def table(element: Element) -> list[list[str]]:
     """The body rows of a table as text."""
     return [[cell.text for cell in row.all("td")] for row in element.one("tbody").all("tr")]
+
+
+def get(client: TestClient, url: str, status: int = 200) -> Element:
+    answer = client.get(url)
+    assert answer.status_code == status, answer.text[:500]
+    return parse(answer.text)
+
+
+def facts(page: Element) -> dict[str, str]:
+    """The strip of totals: label to value."""
+    strip = page.one("dl", class_="strip")
+    return {name.text: value.text for name, value in zip(strip.all("dt"), strip.all("dd"), strict=True)}
+
+
+def names(page: Element) -> list[str]:
+    return [row.one("td", class_="name").text for row in page.all("tr", class_="row")]
