@@ -187,9 +187,16 @@ def _check(status: int | None, headers: Mapping[str, str] | None, body: object) 
 
 
 def _message(body: object) -> str:
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            pass
     if isinstance(body, dict):
-        body = body.get("message") or body.get("error") or body
-    return " ".join(str(body).split())[:200]
+        # Langfuse says what in `message`, and in `error` which field.
+        said = [body[key] for key in ("message", "error") if body.get(key)]
+        body = ": ".join(one if isinstance(one, str) else json.dumps(one) for one in said) or body
+    return " ".join(str(body).split())[:300]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

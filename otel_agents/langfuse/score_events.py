@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ MAX_REQUEST_BYTES: Final = 1_000_000
 
 #: What a comment is cut to when the score as a whole is too large to be sent.
 _SHORT_COMMENT: Final = 100_000
+_LARGEST: Final = sys.float_info.max
 _HEX: Final = frozenset("0123456789abcdef")
 
 
@@ -90,7 +92,7 @@ def _value(attributes: Mapping[str, Any]) -> tuple[str, float | str]:
     if isinstance(number, bool):
         return "BOOLEAN", float(number)
     if data_type != "CATEGORICAL" and isinstance(number, int | float):
-        if not math.isfinite(number):
+        if not -_LARGEST <= number <= _LARGEST:  # nor NaN, nor an integer beyond all floats
             raise NotAScore("its value is not finite")
         # Langfuse drops a boolean score that is neither 0 nor 1 without a word.
         return "BOOLEAN" if data_type == "BOOLEAN" and number in (0, 1) else "NUMERIC", float(number)

@@ -6,6 +6,7 @@ on that thread, at the first score.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401  the SDK's import of it fails once the interpreter is ending
 import logging
 import os
 import threading
@@ -134,7 +135,11 @@ class ScoreSender:
         return ScoreResult(counts["delivered"], pending, counts["dropped"])
 
     def close(self, timeout: float = 2.0) -> None:
-        """Stops. What is queued still is lost, and said; call :meth:`flush` first. May be called twice."""
+        """Stops. What is still queued is tried once more; what then is left is lost, and said.
+
+        Args:
+            timeout: seconds for that try.
+        """
         self._check_process()
         with self._changed:
             self._closed = True
@@ -200,6 +205,8 @@ class ScoreSender:
             failures += 1
             if failures == 1:
                 logger.warning("otel-agents: scores wait for Langfuse: %s", outcome.problem)
+            if self._closed:
+                break
             self._rest(pause(failures, outcome.wait))
         if api is not None:
             api.close()
@@ -211,37 +218,40 @@ class ScoreSender:
                 while not self._events and not self._closed:
                     self._hurry = False
                     self._changed.wait()
-                if self._closed:
+                if not self._events:
                     return False
-                if len(self._events) < BATCH and not self._flushing:
+                if len(self._events) < BATCH and not (self._flushing or self._closed):
                     self._changed.wait_for(
                         lambda: len(self._events) >= BATCH or self._flushing or self._closed, self._delay
                     )
-                while self._events and len(self._batch) < BATCH:
-                    self._take()
+                while self._events and len(self._batch) < BATCH and self._take():
+                    pass
                 self._changed.notify_all()
-            return not self._closed
+            return True
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Moves an event into the batch, as a score; False when the request would be too large then."""
         event = self._events.popleft()
         try:
             score = score_of(*event, self._environment)
         except NotAScore as reason:
             self._drop(str(reason))
-            return
+            return True
         except Exception as error:
             self._drop(f"{type(error).__name__}: {error}")
-            return
-        if len(first_batch([*self._batch, score])) > len(self._batch):
-            self._batch.append(score)
-        else:
+            return True
+        if len(first_batch([*self._batch, score])) == len(self._batch):
             self._events.appendleft(event)
+            return False
+        self._batch.append(score)
+        return True
 
     def _settle(self, delivered: int, rejected: Counter[str], unsent: list[Score]) -> None:
         with self._changed:
             self._counts["delivered"] += delivered
             for reason, scores in rejected.items():
-                self._drop(reason, scores)
+                if scores:
+                    self._drop(reason, scores)
             self._batch = unsent
             self._changed.notify_all()
 
