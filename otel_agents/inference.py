@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind
 
-from otel_agents import accounting, messages, runtime, semconv, spans, values
+from otel_agents import accounting, messages, runtime, semconv, spans
 from otel_agents.callable_module import make_callable
 from otel_agents.context import NO_SCOPE, detach, scope
 from otel_agents.inference_request import (
@@ -178,14 +178,7 @@ class inference:
     def set_error(self, error: BaseException | str, error_type: str | None = None) -> inference:
         """Marks the call as failed without an exception leaving the block."""
         try:
-            if isinstance(error, BaseException):
-                self._error = spans.record_error(self.span, error)
-            else:
-                self._error = "_OTHER"
-                message = runtime.current().redactor.text(values.to_text(error, 4096))
-                self.span.set_status(Status(StatusCode.ERROR, message))
-            self._error = short_text(error_type) or self._error
-            self.span.set_attribute(semconv.ERROR_TYPE, self._error)
+            self._error = spans.set_error(self.span, error, error_type)
         except Exception:
             spans.note("record an error")
         return self

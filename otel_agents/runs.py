@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Span
 
-from otel_agents import runtime, semconv, spans, values
-from otel_agents.context import MAX_NAME
+from otel_agents import runtime, semconv, spans
 from otel_agents.kinds import TOOL, Blueprint, Content
 from otel_agents.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
 from otel_agents.values_attributes import attributes_of
@@ -102,15 +101,7 @@ class Run:
                 ``_OTHER``.
         """
         try:
-            if isinstance(error, BaseException):
-                self._error_type = spans.record_error(self.span, error)
-            else:
-                self._error_type = "_OTHER"
-                redacted = runtime.current().redactor.text(values.to_text(error, 4096))
-                self.span.set_status(Status(StatusCode.ERROR, redacted))
-            if error_type:
-                self._error_type = values.to_text(error_type, MAX_NAME)
-            self.span.set_attribute(semconv.ERROR_TYPE, self._error_type)
+            self._error_type = spans.set_error(self.span, error, error_type)
         except Exception:
             spans.note("record an error")
         return self

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from otel_agents import runtime, semconv, values
+from otel_agents.context import MAX_NAME
 from otel_agents.context import attributes as inherited
 from otel_agents.privacy import captures
 from otel_agents.values_attributes import attributes_of
@@ -123,6 +124,29 @@ def record_error(span: Span, error: BaseException) -> str:
     except Exception:
         note("record an error")
     return kind
+
+
+def set_error(span: Span, error: BaseException | str, kind: str | None) -> str:
+    """Marks a span as failed on the user's word.
+
+    Args:
+        kind: the error type; by default that of the exception, or ``_OTHER``.
+
+    Returns:
+        The error type.
+    """
+    if isinstance(error, BaseException):
+        found = record_error(span, error)
+    else:
+        found = "_OTHER"
+        message = runtime.current().redactor.text(values.to_text(error, _MAX_MESSAGE))
+        if span.is_recording():
+            span.set_status(Status(StatusCode.ERROR, message))
+    if kind:
+        found = runtime.current().redactor.text(values.to_text(kind, MAX_NAME))
+    if span.is_recording():
+        span.set_attribute(semconv.ERROR_TYPE, found)
+    return found
 
 
 def set_attributes(span: Span, attributes: Mapping[str, AttributeValue]) -> None:

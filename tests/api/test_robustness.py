@@ -254,15 +254,19 @@ def test_providers_of_other_makers(clean_globals: None) -> None:
     use_everything()
 
 
-def test_spans_that_end_twice_or_are_updated_late(agent_spans: AgentSpans) -> None:
+def test_spans_that_end_twice_or_are_updated_late(
+    agent_spans: AgentSpans, caplog: pytest.LogCaptureFixture
+) -> None:
     with agent("a") as run:
         run.span.end()
-    run.update(input="late", output="late", metadata={"a": 1})
+    run.update(input="late", output="late", metadata={"a": 1}).set_error("late")
     run.end()
     with inference("p", "m") as call:
         pass
     call.record(output="late", usage={"input": 1})
     assert "late" not in str(agent_spans.snapshot())
+    # The one warning is the SDK's, about the span that the test itself has ended first.
+    assert [record.getMessage() for record in caplog.records] == ["Calling end() on an ended span."]
 
 
 def test_deep_recursion(agent_spans: AgentSpans) -> None:
