@@ -175,18 +175,19 @@ def _build(settings: Settings, redact: Callable[[str, object], object] | None) -
         return made
     if settings.mode == "disabled" and settings.traces_exporter != "console":
         return made
-    resource = make_resource(settings)
+    resource = make_resource(settings, redactor)
     _add_metrics(made, resource)
     _add_events(made, resource)
     _add_spans(made, resource, redactor)
     return made
 
 
-def make_resource(settings: Settings) -> Resource:
+def make_resource(settings: Settings, redactor: Redactor) -> Resource:
     """What this process is. ``service.instance.id`` is new for every process.
 
     A user's own ``service.instance.id`` would make two processes one series in Prometheus, so it
-    moves to ``otel_agents.service.instance.id``.
+    moves to ``otel_agents.service.instance.id``. The resource goes out with every signal and is
+    served as ``target_info``, so it is redacted like everything else.
     """
     from opentelemetry.sdk.resources import Resource
 
@@ -200,9 +201,9 @@ def make_resource(settings: Settings) -> Resource:
         attributes[semconv.DEPLOYMENT_ENVIRONMENT] = settings.environment
     if settings.release:
         attributes.setdefault("service.version", settings.release)
-    if own := base.attributes.get(semconv.SERVICE_INSTANCE_ID):
+    if own := settings.resource_attributes.get(semconv.SERVICE_INSTANCE_ID):
         attributes["otel_agents.service.instance.id"] = own
-    return base.merge(Resource(attributes))
+    return Resource(redactor.attributes({**base.attributes, **attributes}), base.schema_url)
 
 
 def _add_metrics(made: Runtime, resource: Resource) -> None:
