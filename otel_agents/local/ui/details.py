@@ -86,7 +86,7 @@ def describe(row: Observation, scores: list[Score], findings: list[Finding]) -> 
     """Arranges an observation that was read with its payload."""
     duration = (row.end_ns - row.start_ns) / 1e9
     first = None
-    if row.completion_start_ns is not None:
+    if row.completion_start_ns is not None and row.start_ns <= row.completion_start_ns <= row.end_ns:
         first = (row.completion_start_ns - row.start_ns) / 1e9
     writing = duration - (first or 0.0)
     attributes = _mapping(row.metadata.get("attributes"))

@@ -116,6 +116,16 @@ def test_details_of_a_generation(three: TestClient) -> None:
     assert "service.nameorchestrator" in [row.text for row in sections["resource"].all("tr")]
 
 
+@pytest.mark.parametrize("first", [T0 - 1, T0 + 3600 * ui_seed.S])
+def test_a_first_token_outside_of_the_call_is_not_believed(empty_store: Store, first: int) -> None:
+    row = task(1, T0)[3]
+    row.completion_start_ns = first
+    empty_store.add_observations([row])
+    head = get(ui_client(empty_store), f"/ui/observation/{row.trace_id}/{row.id}").one("header").text
+    assert "first token" not in head
+    assert "tokens/s" in head
+
+
 def test_scores_findings_and_span_events_are_shown_where_they_belong(empty_store: Store) -> None:
     empty_store.add_observations(task(1, T0, error=True))
     on = {"trace_id": trace_id(1)}
