@@ -65,8 +65,10 @@ def _text_of(value: str) -> str:
     return f"set({value}, String({value})) where IsMap({value}) or IsList({value})"
 
 
+# The resource comes with every signal; of metrics it becomes target_info.
+_RESOURCE = Target("resource", "resource.attributes", prepare=_texts_of("resource.attributes"))
 _TRACES = (
-    Target("resource", "resource.attributes", prepare=_texts_of("resource.attributes")),
+    _RESOURCE,
     Target(
         "span",
         "span.attributes",
@@ -86,6 +88,7 @@ _TRACES = (
     ),
 )
 _LOGS = (
+    _RESOURCE,
     Target(
         "log",
         "log.attributes",
@@ -104,6 +107,8 @@ def section() -> str:
     lines.append("    log_statements:\n")
     for target in _LOGS:
         lines += _group(target)
+    lines.append("    metric_statements:\n")
+    lines += _group(_RESOURCE)
     return "".join([*lines, END])
 
 

@@ -168,8 +168,13 @@ def test_redaction_is_the_policy_of_the_sdk(generator: ModuleType) -> None:
 
 def test_redaction_covers_every_pattern_everywhere() -> None:
     secrets = CONFIGURATION["processors"]["transform/secrets"]
-    groups = [*secrets["trace_statements"], *secrets["log_statements"]]
-    assert [group["context"] for group in groups] == ["resource", "span", "spanevent", "log"]
+    contexts = {
+        "trace_statements": ["resource", "span", "spanevent"],
+        "log_statements": ["resource", "log"],
+        "metric_statements": ["resource"],
+    }
+    assert {name: [one["context"] for one in secrets[name]] for name in contexts} == contexts
+    groups = [group for name in contexts for group in secrets[name]]
     for group in groups:
         statements = "\n".join(group["statements"]).replace("$$", "$")
         for pattern in VALUE_PATTERNS:

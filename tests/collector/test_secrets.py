@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from collector_rig import Collector, attributes, key_values, span, traces
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from parts import wait_for
 
@@ -131,3 +133,27 @@ def test_an_evaluation_of_others_is_redacted_too(shared_collector: Collector) ->
     assert attributes(first.attributes)["gen_ai.evaluation.explanation"] == "because [redacted]"
     assert attributes(first.attributes)["gen_ai.evaluation.score.value"] == 0.5
     assert second.body.WhichOneof("value") is None
+
+
+def test_the_resource_of_metrics_is_redacted_before_it_is_served(shared_collector: Collector) -> None:
+    request = ExportMetricsServiceRequest()
+    resource = request.resource_metrics.add()
+    given = {
+        "service.name": "leaky",
+        "service.instance.id": "i",
+        "deploy.password": CANARY,
+        "cmd": f"serve --api-key {KEY}",
+    }
+    resource.resource.attributes.extend(key_values(given))
+    metric = resource.scope_metrics.add().metrics.add()
+    metric.name = "leaky.requests"
+    metric.gauge.data_points.add(as_int=7, time_unix_nano=time.time_ns())
+    shared_collector.send(request)
+    wait_for(lambda: "leaky_requests" in shared_collector.metrics(), "the metric")
+    [info] = [
+        line
+        for line in shared_collector.metrics().splitlines()
+        if 'job="leaky"' in line and "target_info{" in line
+    ]
+    assert CANARY not in info
+    assert 'deploy_password="[redacted]"' in info
