@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from langfuse.api import LangfuseAPI
 from opentelemetry import trace
-from parts import wait_for
 
 import otel_agents
 from otel_agents.local.faults import Fault
@@ -129,21 +128,29 @@ def test_a_program_that_just_ends_has_sent_its_scores(backend: Running, tmp_path
     assert set(read_back(backend)) == {"late"}
 
 
-def test_sending_scores_is_not_traced(backend: Running) -> None:
-    """Not even with HTTP spans asked for: they would be in Langfuse's trace, or make one of their own."""
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    from opentelemetry.trace import set_tracer_provider
-
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    set_tracer_provider(provider)
-    configure(backend, http_spans=True)
-    with otel_agents.agent("claude"):
-        otel_agents.score("quality", 1)
-    wait_for(lambda: (otel_agents.flush(20), read_back(backend))[1], "the score")
-    spans = exporter.get_finished_spans()
-    assert [span.name for span in spans if "scores" in str(span.attributes)] == []
-    assert "invoke_agent claude" in [span.name for span in spans]
+def test_sending_scores_is_not_traced(backend: Running, tmp_path: Path) -> None:
+    """HTTP clients are instrumented: the request would be in the scored trace, or make one of its own."""
+    code = """
+import sys, httpx, otel_agents
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+spans = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(provider)
+otel_agents.configure(langfuse_public_key=sys.argv[2], langfuse_secret_key=sys.argv[3],
+    langfuse_base_url=sys.argv[1], metrics_exporter="none")
+with otel_agents.agent("claude"):
+    otel_agents.score("quality", 1)
+    httpx.get(sys.argv[1] + "/api/public/health")
+otel_agents.flush(30)
+print(sorted(span.name for span in spans.get_finished_spans()))
+"""
+    arguments = [backend.url, backend.public_key, backend.secret_key]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=90, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "['GET', 'invoke_agent claude']", done.stderr
+    assert set(read_back(backend)) == {"quality"}
