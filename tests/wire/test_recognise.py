@@ -30,7 +30,7 @@ def post(url: str, json: Any = CHAT, **fields: Any) -> httpx.Response:
         ("https://api.anthropic.com/v1/messages?beta=true", "anthropic"),
         ("https://api.groq.com/openai/v1/chat/completions", "groq"),
         ("https://my.openai.azure.com/openai/deployments/d/chat/completions", "azure.ai.openai"),
-        ("http://localhost:1234/v1/chat/completions", "openai"),
+        ("http://localhost:8000/v1/chat/completions", "openai"),
         ("http://10.0.0.1/v1/messages", "anthropic"),
     ],
 )
