@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -18,6 +18,9 @@ from otel_agents.local.backend import Backend
 from otel_agents.local.options import DEFAULT_SECRET_KEY, LocalOptions
 
 logger = logging.getLogger(__name__)
+
+#: Between two looks for orphans in what has arrived.
+_SETTLE_SECONDS = 5.0
 
 
 def create_app(options: LocalOptions) -> Starlette:
@@ -52,21 +55,30 @@ def _ui_routes(backend: Backend) -> list[BaseRoute]:
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     backend: Backend = app.state.backend
-    keeper = asyncio.create_task(_retain(backend))
+    options = backend.options
+    work = [
+        asyncio.create_task(
+            _repeat(
+                backend,
+                options.retention_interval,
+                lambda: retention.apply(backend.store, options.retention_days, options.max_bytes),
+            )
+        ),
+        asyncio.create_task(_repeat(backend, _SETTLE_SECONDS, backend.store.settle)),
+    ]
     try:
         yield
     finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
         await backend.close()
 
 
-async def _retain(backend: Backend) -> None:
-    options = backend.options
+async def _repeat(backend: Backend, seconds: float, work: Callable[[], object]) -> None:
     while True:
         try:
-            await backend.run(retention.apply, backend.store, options.retention_days, options.max_bytes)
+            await backend.run(work)
         except Exception:
-            logger.exception("retention failed")
-        await asyncio.sleep(options.retention_interval)
+            logger.exception("background work of the local backend failed")
+        await asyncio.sleep(seconds)

@@ -43,7 +43,7 @@ class Backend:
 
     def __init__(self, options: LocalOptions) -> None:
         self.options = options
-        self.store = Store(options.db, options.orphan_grace_s)
+        self.store = Store(options.db, options.orphan_grace_s if options.strict else None)
         self.faults = Faults()
         self.raw: collections.deque[tuple[int, ReceivedSpan]] = collections.deque(maxlen=options.raw_spans)
         self.closing = False

@@ -11,8 +11,8 @@ from otel_agents.local.findings import finding
 from otel_agents.local.queries import decode_cursor, encode_cursor
 from otel_agents.local.rows import Finding, Page
 
-#: Observations looked at in one read; after a large import the rest is settled by the next reads.
-_AT_ONCE = 200_000
+#: Observations looked at in one transaction: more would keep writers and readers waiting.
+_AT_ONCE = 20_000
 
 _ORPHANS = """
 SELECT o.trace_id, o.id, o.name, o.parent_id, o.received_ns FROM observations o
@@ -28,13 +28,20 @@ DELETE FROM findings WHERE kind = 'orphan' AND EXISTS (
 """
 
 
-def pending(connection: sqlite3.Connection) -> bool:
-    """True when `settle` may have something to do."""
-    found = connection.execute(
-        "SELECT (SELECT coalesce(max(key), 0) FROM observations)"
-        " > (SELECT value FROM state WHERE name = 'orphans_to')"
-        " OR EXISTS (SELECT 1 FROM findings WHERE kind = 'orphan')"
+def waiting(connection: sqlite3.Connection, grace_s: float) -> bool:
+    """True when there are spans that are old enough and were not looked at."""
+    row = connection.execute(
+        "SELECT received_ns FROM observations"
+        " WHERE key > (SELECT value FROM state WHERE name = 'orphans_to') ORDER BY key LIMIT 1"
     ).fetchone()
+    return row is not None and row[0] <= time.time_ns() - int(grace_s * 1e9)
+
+
+def pending(connection: sqlite3.Connection, grace_s: float) -> bool:
+    """True when `settle` may have something to do."""
+    if waiting(connection, grace_s):
+        return True
+    found = connection.execute("SELECT EXISTS (SELECT 1 FROM findings WHERE kind = 'orphan')").fetchone()
     return bool(found[0])
 
 

@@ -33,7 +33,6 @@ from otel_agents.local.rows import (
 )
 
 _EXACT: Final = ("agent", "task_type", "status", "environment", "project", "session_id", "user_id")
-_TEXT_COLUMNS: Final = ("name", "preview", "trace_id", "session_id", "user_id", "agent", "task_type")
 _ORDER: Final[dict[str, str]] = {
     "start": "start_ns",
     "cost": "total_cost",
@@ -117,10 +116,11 @@ def trace_conditions(filters: TraceFilter) -> tuple[list[str], list[Any]]:
     for tag in filters.tags:
         add("EXISTS (SELECT 1 FROM trace_tags t WHERE t.tag = ? AND t.trace_id = traces.trace_id)", tag)
     if filters.text:
-        pattern = "%" + filters.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        # One pass over the narrow table, then membership while an index is walked in order (the plus
+        # keeps SQLite from starting with the keys and sorting afterwards).
         add(
-            "(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in _TEXT_COLUMNS) + ")",
-            *[pattern] * len(_TEXT_COLUMNS),
+            "+traces.key IN (SELECT key FROM trace_search WHERE instr(text, ?) > 0)",
+            filters.text.casefold(),
         )
     return where, given
 

@@ -258,9 +258,9 @@ class Page(Generic[Item]):
 class TraceFilter:
     """Which traces to list; what is None (or empty) is not looked at. All conditions must hold.
 
-    ``text`` is looked for, without regard to case, in the name, the ids, session, user, agent and the
-    beginning of the root's input. ``tags`` must all be there. ``from_ns`` is inclusive, ``to_ns`` exclusive;
-    both look at the start of the trace.
+    ``text`` is looked for, without regard to case, in the name, the ids, session, user, agent, task type
+    and the beginning of the root's input. ``tags`` must all be there. ``from_ns`` is inclusive, ``to_ns``
+    exclusive; both look at the start of the trace.
     """
 
     agent: str | None = None

@@ -2,7 +2,8 @@
 
 ``observations`` has one narrow row a span, so that scans and pages stay fast; the large texts of a
 span live in ``payloads``. ``traces`` is a summary kept while spans arrive: Langfuse 4 has no trace
-row, but a table of runs needs one. Times are integer nanoseconds since the epoch, money is USD.
+row, but a table of runs needs one; ``trace_picks`` and ``trace_search`` go with it by key. Times are
+integer nanoseconds since the epoch, money is USD.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 #: Written to ``PRAGMA user_version``; a file with another number is refused.
-VERSION: Final = 1
+VERSION: Final = 2
 
 TABLES: Final = """
 CREATE TABLE observations (
@@ -99,14 +100,16 @@ CREATE TABLE traces (
   n_errors INTEGER NOT NULL,
   tags TEXT NOT NULL,
   received_ns INTEGER NOT NULL,
-  preview TEXT,
-  picks TEXT NOT NULL
+  preview TEXT
 );
 CREATE UNIQUE INDEX traces_id ON traces (trace_id);
-CREATE INDEX traces_start ON traces (start_ns, trace_id, total_cost, total_tokens, status);
-CREATE INDEX traces_agent ON traces (agent, start_ns, trace_id, total_cost, quality, status);
-CREATE INDEX traces_task ON traces
-  (task_type, start_ns, trace_id, total_cost, total_tokens, quality, status, duration_ns);
+-- These hold all that lists of numbers need, so that sums over every trace never touch the table.
+CREATE INDEX traces_start ON traces (start_ns, trace_id, status, total_cost, input_tokens, output_tokens,
+  total_tokens, quality, duration_ns, n_observations);
+CREATE INDEX traces_agent ON traces (agent, start_ns, trace_id, status, total_cost, input_tokens,
+  output_tokens, total_tokens, quality, duration_ns, n_observations, task_type);
+CREATE INDEX traces_task ON traces (task_type, start_ns, trace_id, status, total_cost, input_tokens,
+  output_tokens, total_tokens, quality, duration_ns, n_observations, agent);
 CREATE INDEX traces_session ON traces (session_id, start_ns) WHERE session_id IS NOT NULL;
 CREATE INDEX traces_user ON traces (user_id, start_ns) WHERE user_id IS NOT NULL;
 CREATE INDEX traces_status ON traces (status, start_ns) WHERE status <> 'ok';
@@ -117,6 +120,11 @@ CREATE INDEX traces_quality ON traces (quality, trace_id) WHERE quality IS NOT N
 CREATE INDEX traces_duration ON traces (duration_ns, trace_id);
 CREATE INDEX traces_tokens ON traces (total_tokens, trace_id);
 CREATE INDEX traces_received ON traces (received_ns);
+
+-- What each field of the summary was taken from, to go on when more spans arrive.
+CREATE TABLE trace_picks (key INTEGER PRIMARY KEY, picks TEXT NOT NULL);
+-- What the text filter looks through, case-folded, apart from the row to keep that narrow.
+CREATE TABLE trace_search (key INTEGER PRIMARY KEY, text TEXT NOT NULL);
 
 CREATE TABLE trace_tags (
   tag TEXT NOT NULL,

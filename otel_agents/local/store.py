@@ -49,7 +49,7 @@ class Store:
 
     Args:
         path: the file; made when missing.
-        orphan_grace_s: seconds before a missing parent becomes a finding.
+        orphan_grace_s: seconds before a missing parent becomes a finding; None never looks for them.
 
     Raises:
         LocalError: the file cannot be used.
@@ -57,7 +57,7 @@ class Store:
 
     __slots__ = ("database", "orphan_grace_s")
 
-    def __init__(self, path: Path, orphan_grace_s: float = 10.0) -> None:
+    def __init__(self, path: Path, orphan_grace_s: float | None = 10.0) -> None:
         self.database = Database(path)
         self.orphan_grace_s = orphan_grace_s
 
@@ -161,6 +161,8 @@ class Store:
                 "observations",
                 "payloads",
                 "traces",
+                "trace_picks",
+                "trace_search",
                 "trace_tags",
                 "sessions",
                 "scores",
@@ -181,6 +183,11 @@ class Store:
                     (before_ns,),
                 )
             _changed(connection)
+
+    def settle(self) -> None:
+        """Looks for orphans among all spans that are old enough; the lists of findings then find them."""
+        while self._find_orphans():
+            pass
 
     def shrink(self) -> None:
         """Gives free pages back to the file system."""
@@ -265,12 +272,12 @@ class Store:
         Raises:
             queries.BadCursor: the cursor is not one of an earlier page.
         """
-        self._find_orphans()
+        self.settle()
         return orphans.list_findings(self.reader(), kind, severity, trace_id, limit, cursor)
 
     def count_findings(self) -> list[FindingCount]:
         """Number of findings of each kind, errors first."""
-        self._find_orphans()
+        self.settle()
         return [
             FindingCount(*row)
             for row in self.reader().execute(
@@ -291,14 +298,17 @@ class Store:
         change: int = self.reader().execute("SELECT value FROM state WHERE name = 'change'").fetchone()[0]
         return change
 
-    def _find_orphans(self) -> None:
-        if not orphans.pending(self.reader()):
-            return
+    def _find_orphans(self) -> bool:
+        """Looks at some spans; true when there are more."""
+        grace = self.orphan_grace_s
+        if grace is None or not orphans.pending(self.reader(), grace):
+            return False
         with self.database.writing() as connection:
-            found = orphans.settle(connection, self.orphan_grace_s)
+            found = orphans.settle(connection, grace)
             if found is not None:
                 _add_findings(connection, found)
                 _changed(connection)
+        return orphans.waiting(self.reader(), grace)
 
 
 def _changed(connection: sqlite3.Connection) -> None:
@@ -380,9 +390,14 @@ def _delete_traces(connection: sqlite3.Connection, trace_ids: Sequence[str]) -> 
         count += 1
         if row[0] is not None:
             sessions.add(row[0])
-        connection.execute(
-            "DELETE FROM payloads WHERE key IN (SELECT key FROM observations WHERE trace_id = ?)", (trace_id,)
-        )
+        for table, owner in (
+            ("payloads", "observations"),
+            ("trace_picks", "traces"),
+            ("trace_search", "traces"),
+        ):
+            connection.execute(
+                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {owner} WHERE trace_id = ?)", (trace_id,)
+            )
         connection.execute(
             "UPDATE finding_counts SET count = count - (SELECT count(*) FROM findings f"
             " WHERE f.kind = finding_counts.kind AND f.trace_id = ?)",

@@ -19,12 +19,12 @@ PREVIEW_CHARS = 300
 _GENERATIONS = frozenset({"GENERATION", "EMBEDDING"})
 _COLUMNS = tuple(name for name in codec.TRACE if name not in ("trace_id", "quality", "duration_ns"))
 _UPSERT = (
-    codec.insert_sql("traces", ("trace_id", *_COLUMNS, "quality_meta", "quality", "duration_ns", "picks"))
+    codec.insert_sql("traces", ("trace_id", *_COLUMNS, "quality_meta", "quality", "duration_ns"))
     + " ON CONFLICT (trace_id) DO UPDATE SET "
-    + ", ".join(
-        f"{name} = excluded.{name}" for name in (*_COLUMNS, "quality_meta", "quality", "duration_ns", "picks")
-    )
+    + ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, "quality_meta", "quality", "duration_ns"))
+    + " RETURNING key"
 )
+_SEARCHED = ("name", "trace_id", "root_id", "session_id", "user_id", "agent", "task_type", "preview")
 
 #: [rank, start_ns, span id, value]: the smallest wins.
 Pick = list[Any]
@@ -159,8 +159,12 @@ class Summary:
             quality,
             quality if quality is not None else score_mean,
             codec.fitting(max(self.end_ns - self.start_ns, 0)),
-            codec.dump(self.picks),
         )
+
+    def search_text(self, values: Sequence[Any]) -> str:
+        """What the text filter finds, from the upsert's parameters."""
+        row = dict(zip(("trace_id", *_COLUMNS), values, strict=False))
+        return "\n".join(str(row[name]) for name in _SEARCHED if row[name]).casefold()
 
 
 def update(connection: sqlite3.Connection, rows: Iterable[Observation], rebuild: set[str]) -> None:
@@ -193,7 +197,14 @@ def write(connection: sqlite3.Connection, summaries: Iterable[Summary]) -> None:
         ).fetchone()
         if before is not None and before[0] is not None:
             sessions.add(before[0])
-        connection.execute(_UPSERT, summary.values(score_mean(connection, summary.trace_id)))
+        values = summary.values(score_mean(connection, summary.trace_id))
+        key = connection.execute(_UPSERT, values).fetchone()[0]
+        connection.execute(
+            "INSERT OR REPLACE INTO trace_picks VALUES (?, ?)", (key, codec.dump(summary.picks))
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO trace_search VALUES (?, ?)", (key, summary.search_text(values))
+        )
         if summary.session_id is not None:
             sessions.add(summary.session_id)
         connection.executemany(
@@ -237,7 +248,8 @@ def update_sessions(connection: sqlite3.Connection, session_ids: Iterable[str]) 
 def _load(connection: sqlite3.Connection, summary: Summary) -> None:
     found = connection.execute(
         "SELECT start_ns, end_ns, received_ns, tags, picks, total_cost, input_tokens, output_tokens,"
-        " total_tokens, n_observations, n_generations, n_errors FROM traces WHERE trace_id = ?",
+        " total_tokens, n_observations, n_generations, n_errors FROM traces JOIN trace_picks USING (key)"
+        " WHERE trace_id = ?",
         (summary.trace_id,),
     ).fetchone()
     if found is not None:

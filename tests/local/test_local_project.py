@@ -172,7 +172,7 @@ def test_findings_by_kind_trace_and_page(client: httpx.Client, export: Callable[
 def test_lenient_mode_records_nothing(options: LocalOptions) -> None:
     options.strict = False
     with running(options) as backend, client_of(backend) as client:
-        body = export_request(span(attributes={"langfuse.environment": "Prod EU"}))
+        body = export_request(span(parent="a" * 16, attributes={"langfuse.environment": "Prod EU"}))
         for _ in range(2):
             client.post(TRACES, content=body, headers=PROTOBUF)
         assert client.get("/api/local/findings").json() == {"data": [], "counts": [], "meta": {}}

@@ -86,6 +86,8 @@ def _plain_conditions(request: Request) -> tuple[list[str], list[Any]]:
         if (value := given.get(name)) or (value == "" and name == "parentObservationId"):
             where.append(f"o.{column} = ?")
             values.append(value)
+            if column == "level" and value != "DEFAULT":
+                where.append("o.level <> 'DEFAULT'")  # lets the partial index be used
     environments = [value for value in given.getlist("environment") if value]
     if environments:
         where.append(f"o.environment IN ({', '.join('?' * len(environments))})")
