@@ -33,7 +33,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_agents import runtime, wire
 from otel_agents.accounting import prices
 from otel_agents.config import Settings
-from otel_agents.context import attributes
+from otel_agents.contexts import attributes
 from otel_agents.export.pipeline import SpanPipeline
 
 MESSAGES: Any = [

@@ -11,11 +11,12 @@ from otel_agents.version import __version__
 
 if TYPE_CHECKING:
     from otel_agents.config import ConfigError, Settings
-    from otel_agents.context import bind, context, traced_executor
+    from otel_agents.contexts import context
     from otel_agents.decorators import agent, retrieval, tool, workflow
     from otel_agents.events import event, score
+    from otel_agents.executors import bind, traced_executor
     from otel_agents.export.result import FlushResult
-    from otel_agents.inference import inference
+    from otel_agents.inferences import inference
     from otel_agents.setup import configure, flush, instrument, shutdown
 
 _MODULES = {
@@ -23,18 +24,18 @@ _MODULES = {
     "FlushResult": "export.result",
     "Settings": "config",
     "agent": "decorators",
-    "bind": "context",
+    "bind": "executors",
     "configure": "setup",
-    "context": "context",
+    "context": "contexts",
     "event": "events",
     "flush": "setup",
-    "inference": "inference",
+    "inference": "inferences",
     "instrument": "setup",
     "retrieval": "decorators",
     "score": "events",
     "shutdown": "setup",
     "tool": "decorators",
-    "traced_executor": "context",
+    "traced_executor": "executors",
     "workflow": "decorators",
 }
 

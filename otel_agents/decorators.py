@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast, overload
 
 from otel_agents import semconv, spans, values
-from otel_agents.context import MAX_NAME
+from otel_agents.contexts import MAX_NAME
 from otel_agents.kinds import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind, plain_blueprint
 from otel_agents.runs import Run
 from otel_agents.values_objects import is_a

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import context as otel_context
 
 from otel_agents import runtime, scoring, semconv, spans, values
-from otel_agents.context import MAX_NAME, scope, short_name
+from otel_agents.contexts import MAX_NAME, scope, short_name
 from otel_agents.runs import UNSET
 from otel_agents.values_attributes import attributes_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from otel_agents import semconv, values
-from otel_agents.context import MAX_NAME
+from otel_agents.contexts import MAX_NAME
 from otel_agents.values_attributes import attributes_of
 from otel_agents.values_objects import is_a
 

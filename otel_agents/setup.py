@@ -255,7 +255,7 @@ def _add_events(made: Runtime, resource: Resource) -> None:
 
 
 def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
-    from otel_agents.context import attributes as inherited
+    from otel_agents.contexts import attributes as inherited
     from otel_agents.export import exporters, providers
     from otel_agents.export.pipeline import SpanPipeline
 

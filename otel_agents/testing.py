@@ -83,7 +83,7 @@ def recording(**settings: Any) -> Iterator[AgentSpans]:
 
     from otel_agents import runtime
     from otel_agents.config import Settings
-    from otel_agents.context import attributes as inherited
+    from otel_agents.contexts import attributes as inherited
     from otel_agents.export.pipeline import SpanPipeline
 
     resource = Resource({"service.name": "test"})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from otel_agents.generators import Abandoned, GeneratorFunction, Open, Watcher, drive
 
 if TYPE_CHECKING:
-    from otel_agents.context import context
+    from otel_agents.contexts import context
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -137,7 +137,7 @@ def _future_done(watcher: Watcher, future: Any) -> None:
 
 
 class InContext:
-    """Watches a call only to give it a :class:`otel_agents.context.context`."""
+    """Watches a call only to give it a :class:`otel_agents.contexts.context`."""
 
     __slots__ = ("_context",)
 

@@ -117,13 +117,16 @@ def _options(sql: str, operator: Any, value: Any) -> tuple[str, list[Any]]:
     raise BadFilter(f"Invalid operator {operator} for an options filter")
 
 
-def _number(value: Any) -> int | float:
+def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadFilter("a number filter needs a number")
-    return value
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise BadFilter("a number filter needs a number that fits into a double") from error
 
 
-def _compare(sql: str, operator: Any, value: int | float) -> tuple[str, list[Any]]:
+def _compare(sql: str, operator: Any, value: float) -> tuple[str, list[Any]]:
     if operator not in _COMPARE:
         raise BadFilter(f"Invalid operator {operator} for a number filter")
     return f"{sql} {operator} ?", [value]

@@ -99,7 +99,11 @@ def decode(body: bytes, headers: Mapping[str, str], limit: int) -> list[Received
         body = decompress(body, limit)
     if not is_protobuf and "application/json" not in content_type:
         raise Rejected(400, {"error": "Invalid content type"})
-    spans = _decode_protobuf(body) if is_protobuf else _decode_json(body)
+    try:
+        spans = _decode_protobuf(body) if is_protobuf else _decode_json(body)
+    except RecursionError as error:
+        kind = "Protobuf" if is_protobuf else "JSON"
+        raise Rejected(400, {"error": f"Failed to parse OTel {kind} Trace"}) from error
     _check_version(headers)
     return spans
 
@@ -132,7 +136,13 @@ def load_json(text: bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _without_surrogates(json.loads(text.decode(errors="replace")))
+        return _without_surrogates(json.loads(text.decode(errors="replace"), parse_constant=_no_constant))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -61,9 +61,13 @@ def decode_cursor(cursor: str, length: int) -> list[Any]:
     values = _decode(cursor)
     if not isinstance(values, list) or len(values) != length:
         raise BadCursor("the page cursor is not valid")
-    if any(isinstance(value, list | dict) for value in values):
+    if not all(isinstance(value, int | float | str) and _storable(value) for value in values):
         raise BadCursor("the page cursor is not valid")
     return values
+
+
+def _storable(value: object) -> bool:
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 def decode_cursor_object(cursor: str) -> dict[str, Any]:

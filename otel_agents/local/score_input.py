@@ -5,6 +5,7 @@ The first refuses with 400; the second drops the score without a word after it w
 
 from __future__ import annotations
 
+import math
 import uuid
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ def issues_of(body: Any, legacy: bool = False) -> list[Issue]:
     if not isinstance(body.get("name"), str) or not body["name"]:
         issues.append(("name", "Required"))
     value = body.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or not _fits(value):
         issues.append(("value", "Expected number or string"))
     data_type = body.get("dataType")
     if data_type is not None and data_type not in DATA_TYPES:
@@ -60,6 +61,14 @@ def issues_of(body: Any, legacy: bool = False) -> list[Issue]:
     if stamp is not None and not legacy and not (isinstance(stamp, str) and times.has_zone(stamp)):
         issues.append(("timestamp", "Expected an ISO 8601 datetime with an offset"))
     return issues
+
+
+def _fits(value: int | float | str) -> bool:
+    """False for numbers beyond a double."""
+    try:
+        return isinstance(value, str) or math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def drop_reason(body: dict[str, Any]) -> str | None:

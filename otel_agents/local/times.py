@@ -8,7 +8,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse(text: str) -> int | None:
-    """Nanoseconds of an ISO time (UTC when it names no zone); None when it is not one."""
+    """Nanoseconds of an ISO time (UTC when it names no zone); None when it is not one.
+
+    Times beyond 64 bits (after the year 2262) become the largest or smallest that fits.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -16,7 +19,8 @@ def parse(text: str) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    exact = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    return max(min(exact, 2**63 - 1), -(2**63))
 
 
 def has_zone(text: str) -> bool:

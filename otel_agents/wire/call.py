@@ -24,7 +24,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from otel_agents import runtime as runtimes
 from otel_agents import semconv
-from otel_agents.context import detach, scope
+from otel_agents.contexts import detach, scope
 from otel_agents.wire import claims, content, outcome, warm
 from otel_agents.wire.capture import Body, Capture
 from otel_agents.wire.recognise import recognise

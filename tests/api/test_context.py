@@ -12,7 +12,7 @@ import pytest
 from opentelemetry import baggage, trace
 
 from otel_agents import agent, context, event, inference, tool
-from otel_agents.context import agent_run, attributes, labels
+from otel_agents.contexts import agent_run, attributes, labels
 from otel_agents.testing import AgentSpans
 
 
@@ -336,8 +336,8 @@ def test_an_undecorated_generator_that_is_closed_elsewhere(agent_spans: AgentSpa
 
 def test_the_name_means_the_function_whatever_was_imported_first() -> None:
     import otel_agents
-    import otel_agents.context
-    import otel_agents.inference
+    import otel_agents.contexts
+    import otel_agents.inferences
 
     for module in (otel_agents.context, otel_agents.inference):
         assert callable(module)

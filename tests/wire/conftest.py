@@ -17,7 +17,7 @@ from wire_rig import Accounts, Wired
 
 from otel_agents import runtime, wire
 from otel_agents.config import Settings
-from otel_agents.context import attributes
+from otel_agents.contexts import attributes
 from otel_agents.export.pipeline import SpanPipeline
 
 

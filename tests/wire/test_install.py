@@ -60,29 +60,6 @@ def test_imported_before_or_after(name: str, first: str) -> None:
     assert run(script) == "[7]"
 
 
-def test_after_the_public_name_context_was_used() -> None:
-    """The package's ``context`` is a class and a module; the hooks need the module."""
-    assert (
-        run("""
-        import otel_agents
-        otel_agents.context(session="s")
-        from otel_agents import wire
-        wire.install()
-        import httpx
-        from otel_agents import runtime
-        records = []
-        class Accounts:
-            def submit(self, record): records.append(record)
-        runtime.current().accountant = Accounts()
-        transport = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
-        body = {"model": "m", "messages": []}
-        httpx.Client(transport=transport).post("https://api.openai.com/v1/chat/completions", json=body)
-        print(len(records))
-        """)
-        == "1"
-    )
-
-
 def test_removed_before_the_library_came() -> None:
     assert (
         run("""

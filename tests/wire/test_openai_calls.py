@@ -284,7 +284,7 @@ def test_every_attempt_says_which_one_it_is(wired: Wired, server: ModelServer) -
 def test_what_surrounds_a_call_is_on_its_span(wired: Wired, client: openai.OpenAI) -> None:
     from opentelemetry import context as otel_context
 
-    from otel_agents.context import SCOPE_KEY, AgentRun, context, inside_run, scope
+    from otel_agents.contexts import SCOPE_KEY, AgentRun, context, inside_run, scope
 
     with context(session="s1", user="ann", experiment="e1", variant="b"):
         run = AgentRun("planner")

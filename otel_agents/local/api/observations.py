@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otel_agents.local import filters, queries, times
+from otel_agents.local import codec, filters, queries, times
 from otel_agents.local.api.http import invalid_data, invalid_request, reply
 from otel_agents.local.backend import Backend
 from otel_agents.local.mapping.kinds import text
@@ -143,7 +143,7 @@ def _decode_cursor(cursor: str) -> list[Any]:
         if whole is None:
             raise ValueError(start)
         return [
-            whole + int(fraction.ljust(9, "0")[:9] or 0),
+            codec.fitting(whole + int(fraction.ljust(9, "0")[:9] or 0)),
             str(found["lastTraceId"]),
             str(found["lastId"]),
         ]

@@ -219,7 +219,8 @@ def _number(name: str, text: str) -> float:
 def _cursor(text: str) -> list[Any]:
     try:
         found = queries.decode_cursor_object(text)
-        return [int(found["lastTimestamp"]), str(found["lastId"]), str(found["lastName"])]
+        moment = codec.fitting(int(found["lastTimestamp"]))
+        return [moment, str(found["lastId"]), str(found["lastName"])]
     except (queries.BadCursor, KeyError, TypeError, ValueError) as error:
         raise ApiError(400, {"message": "Invalid cursor", "error": "InvalidRequestError"}) from error
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from opentelemetry import context as otel_context
 
 from otel_agents import runtime, semconv, values
-from otel_agents.callable_module import make_callable
 from otel_agents.executors import bind, traced_executor
 from otel_agents.scopes import (
     NO_SCOPE,
@@ -232,6 +231,3 @@ def _tags(given: object) -> list[str]:
     except Exception:  # one thing that is no list
         many = [given]
     return [name for tag in many if (name := short_name(tag))]
-
-
-make_callable(__name__)

@@ -16,8 +16,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from otel_agents import accounting, messages, runtime, semconv, spans
-from otel_agents.callable_module import make_callable
-from otel_agents.context import NO_SCOPE, detach, scope
+from otel_agents.contexts import NO_SCOPE, detach, scope
 from otel_agents.inference_request import (
     Asked,
     positive_number,
@@ -289,6 +288,3 @@ class inference:
             spans.set_attributes(self.span, found)
         finally:
             runtime.current().accountant.submit(record)
-
-
-make_callable(__name__)
