@@ -114,7 +114,9 @@ class Runtime:
         self._meters: Instruments | None = None
         self._meters_lock = threading.Lock()
         self._tracer: tuple[object, trace.Tracer] | None = None
-        self._on_provider_change: Callable[[object], None] | None = None
+        #: Makes the meter provider anew, for a forked child; set by ``setup``.
+        self.make_meter_provider: Callable[[], MeterProvider | None] | None = None
+        self._forked = False
 
     @property
     def redactor(self) -> Redactor:
@@ -135,6 +137,8 @@ class Runtime:
 
                     from otel_agents.metrics import Instruments
 
+                    if self._forked and self.make_meter_provider is not None:
+                        self.meter_provider = self.make_meter_provider()
                     provider = self.meter_provider or metrics.get_meter_provider()
                     meter = provider.get_meter(semconv.SCOPE_NAME, __version__)
                     self._meters = Instruments(meter, self.settings.label_limit)
@@ -190,8 +194,18 @@ class Runtime:
         )
 
     def after_fork(self) -> None:
-        """Makes a forked child's copy fit for use: no inherited queue, no dead threads."""
+        """Makes a forked child's copy fit for use: no inherited queue or counts, no dead threads.
+
+        The child's own meter provider is made when it counts for the first time, because a fork
+        hook is no place to start threads.
+        """
+        self._forked = True
+        self._meters = None
+        self.meter_provider = None
+        self._meters_lock = threading.Lock()
         self.worker.after_fork()
+        if self.scores is not None:
+            self.scores.after_fork()
         if self.pipeline is not None:
             self.pipeline.after_fork()
 

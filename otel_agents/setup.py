@@ -17,6 +17,7 @@ from otel_agents.runtime import Runtime
 from otel_agents.version import __version__
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -176,7 +177,7 @@ def _build(settings: Settings, redact: Callable[[str, object], object] | None) -
     if settings.mode == "disabled" and settings.traces_exporter != "console":
         return made
     resource = make_resource(settings, redactor)
-    _add_metrics(made, resource)
+    _add_metrics(made, resource, redactor)
     _add_events(made, resource)
     _add_spans(made, resource, redactor)
     return made
@@ -206,20 +207,29 @@ def make_resource(settings: Settings, redactor: Redactor) -> Resource:
     return Resource(redactor.attributes({**base.attributes, **attributes}), base.schema_url)
 
 
-def _add_metrics(made: Runtime, resource: Resource) -> None:
+def _add_metrics(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     from opentelemetry import metrics
+
+    made.meter_provider = _meter_provider(made.settings, resource)
+    made.make_meter_provider = lambda: _meter_provider(made.settings, make_resource(made.settings, redactor))
+    proxy = isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider)
+    if made.meter_provider is not None and proxy:
+        metrics.set_meter_provider(made.meter_provider)
+
+
+def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider | None:
+    """Pushes by OTLP or is scraped, by mode; None when metrics go nowhere."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
     from otel_agents.export import exporters
+    from otel_agents.export.own_process import OwnProcess
 
-    settings = made.settings
     reader: MetricReader
     exporter = exporters.metric_exporter(settings)
     if exporter is not None:
-        reader = PeriodicExportingMetricReader(
-            exporter, export_interval_millis=settings.metric_interval * 1000
-        )
+        milliseconds = settings.metric_interval * 1000
+        reader = PeriodicExportingMetricReader(OwnProcess(exporter), export_interval_millis=milliseconds)
     elif settings.metrics_exporter == "prometheus" or (
         settings.mode == "direct" and settings.metrics_exporter == "otlp"
     ):
@@ -227,10 +237,8 @@ def _add_metrics(made: Runtime, resource: Resource) -> None:
 
         reader = prometheus.start(settings, resource)
     else:
-        return
-    made.meter_provider = MeterProvider(metric_readers=[reader], resource=resource, shutdown_on_exit=False)
-    if isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider):
-        metrics.set_meter_provider(made.meter_provider)
+        return None
+    return MeterProvider(metric_readers=[reader], resource=resource, shutdown_on_exit=False)
 
 
 def _add_events(made: Runtime, resource: Resource) -> None:
@@ -284,13 +292,13 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
 
 def _edge(settings: Settings, redactor: Redactor) -> Edge:
     """What a span passes before it leaves: others' spans redacted, Langfuse's names in direct mode."""
-    from otel_agents.export.pipeline import with_attributes
+    from otel_agents.export.foreign import redacted_copy
 
     def redacted(span: ReadableSpan) -> ReadableSpan:
         scope = span.instrumentation_scope
         if scope is not None and scope.name == semconv.SCOPE_NAME:
             return span  # ours is redacted before it is set
-        return with_attributes(span, redactor.attributes(span.attributes or {}))
+        return redacted_copy(span, redactor)
 
     if settings.mode != "direct":
         return redacted

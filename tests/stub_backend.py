@@ -122,6 +122,24 @@ class StubBackend:
             for metric in scope.metrics
         }
 
+    def agent_runs(self) -> set[tuple[str, str, int]]:
+        """Latest counts of agent runs: service.instance.id, agent, runs."""
+        latest: dict[tuple[str, str], int] = {}
+        for one in self.requests:
+            if not one.path.endswith("/v1/metrics"):
+                continue
+            for resource in ExportMetricsServiceRequest.FromString(one.body).resource_metrics:
+                named = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
+                for scope in resource.scope_metrics:
+                    for metric in scope.metrics:
+                        if metric.name != "gen_ai.invoke_agent.duration":
+                            continue
+                        for point in metric.histogram.data_points:
+                            labels = {pair.key: pair.value.string_value for pair in point.attributes}
+                            key = (named["service.instance.id"], labels["gen_ai.agent.name"])
+                            latest[key] = point.count
+        return {(instance, agent, count) for (instance, agent), count in latest.items()}
+
     def log_records(self) -> list[Any]:
         """Every log record received."""
         return [

@@ -189,3 +189,41 @@ def test_an_exiting_process_sends_what_it_has(backend: StubBackend, tmp_path: Pa
     subprocess.run([sys.executable, str(app)], check=True, cwd=tmp_path, timeout=60)
     assert [span.name for span in backend.spans()] == ["invoke_agent last_words"]
     assert "gen_ai.invoke_agent.duration" in backend.metric_names()
+
+
+def test_a_forked_child_counts_under_a_name_of_its_own(backend: StubBackend, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(
+        "import os, otel_agents\n"
+        f"otel_agents.configure(otlp_endpoint={backend.url!r}, metric_interval=60.0)\n"
+        "def run(name):\n"
+        "    with otel_agents.agent(name): pass\n"
+        "run('parent'); run('parent')\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    run('child')\n"
+        "    otel_agents.flush()\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    subprocess.run([sys.executable, str(app)], check=True, cwd=tmp_path, timeout=60)
+    runs = backend.agent_runs()
+    assert sorted((name, count) for _, name, count in runs) == [("child", 1), ("parent", 2)]
+    assert len({instance for instance, _, _ in runs}) == 2
+    assert sorted(span.name for span in backend.spans()) == [
+        "invoke_agent child",
+        "invoke_agent parent",
+        "invoke_agent parent",
+    ]
+
+
+def test_what_others_put_into_spans_is_redacted_before_it_leaves(backend: StubBackend) -> None:
+    otel_agents.configure(otlp_endpoint=backend.url)
+    secret = "sk-proj-0123456789abcdefghij"
+    with trace.get_tracer("somebody.else").start_as_current_span(f"call {secret}") as span:
+        span.set_attribute("note", f"key {secret}")
+        span.add_event("exception", {"exception.message": f"denied for {secret}"})
+        span.set_status(trace.Status(trace.StatusCode.ERROR, f"no access with {secret}"))
+    otel_agents.flush()
+    assert len(backend.spans()) == 1
+    assert all(secret.encode() not in request.body for request in backend.requests)
