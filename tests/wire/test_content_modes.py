@@ -108,7 +108,7 @@ def test_events(wired_with: Callable[..., Wired]) -> None:
     """As ``event_only`` asks: structured messages and all attributes in an event, none on the span."""
     wired = wired_with(capture="explicit", capture_events=True)
     events: list[tuple[str, Any, Any]] = []
-    wired.runtime.emit_event = lambda *event: events.append(event)  # type: ignore[method-assign, assignment]
+    wired.runtime.emit_event = lambda *event: events.append(event)  # type: ignore[method-assign]
     call()
     wired.runtime.worker.drain()
     ((name, attributes, context),) = events
@@ -148,12 +148,11 @@ def test_many_threads_at_once(wired_with: Callable[..., Wired]) -> None:
 
     wired = wired_with(capture="all")
     tracer = trace.get_tracer("app")
-    usage = {"prompt_tokens": 0, "completion_tokens": 1}
 
     def work(number: int) -> None:
         for turn in range(20):
             said = number * 100 + turn
-            answer = {**ANSWER, "id": f"r{said}", "usage": {**usage, "prompt_tokens": said}}
+            answer = {**ANSWER, "id": f"r{said}", "usage": {"prompt_tokens": said, "completion_tokens": 1}}
             with tracer.start_as_current_span(f"work {said}"):
                 call([{"role": "user", "content": f"number {said}."}], answer)
         assert otel_context.get_current() == {}
@@ -168,7 +167,7 @@ def test_many_threads_at_once(wired_with: Callable[..., Wired]) -> None:
     calls = [span for span in sent if span.name == "chat gpt-4o"]
     assert len(calls) == len(wired.records) == 160
     for span in calls:
-        attributes = span.attributes or {}
+        attributes: dict[str, Any] = dict(span.attributes or {})
         number = attributes["gen_ai.usage.input_tokens"]
         assert span.parent is not None
         assert parents[span.parent.span_id].name == f"work {number}"

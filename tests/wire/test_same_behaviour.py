@@ -262,12 +262,9 @@ def test_the_fallback_to_send(
         def send(self, request: Any, *, stream: bool = False) -> Any:
             return self.inner.send(request, stream=stream)
 
-    class Module:
-        pass
-
-    Module.Client = Client
+    module: Any = types.SimpleNamespace(Client=Client)
     wire.uninstall()
-    httpx_hook.install(Module)
+    httpx_hook.install(module)
     client = Client()
 
     def request(**fields: Any) -> Any:
