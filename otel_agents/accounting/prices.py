@@ -11,10 +11,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from otel_agents.accounting.aliases import candidates
+from otel_agents.accounting.metered import MeteredUsage
 from otel_agents.accounting.record import NO_MODEL, NO_USAGE, UNKNOWN_MODEL, CallRecord
 from otel_agents.accounting.usage import Usage
 
@@ -84,20 +89,44 @@ def price(record: CallRecord) -> None:
         if record.error_type is None:
             record.unpriced_reason = NO_USAGE
         return
+    if isinstance(record.usage, MeteredUsage) and record.usage.cost is not None:
+        record.cost = record.usage.cost
+        return
     # The model that answered is the one that is billed; the requested name may be an alias.
     models = [model for model in (record.response_model, record.request_model) if model]
     if not models:
         record.unpriced_reason = NO_MODEL
         return
-    for model in models:
+    named = [(record.provider, model) for model in models]
+    for provider, model in chain(named, _aliases(record.provider, models)):
         try:
-            record.cost = float(_cost(record.provider, model, record.service_tier, record.usage))
+            record.cost = float(_cost(provider, model, record.service_tier, record.usage))
             return
         except _Unpriced:
             continue
         except Exception:
-            logger.debug("no price for %s %s", record.provider, model, exc_info=True)
+            logger.debug("no price for %s %s", provider, model, exc_info=True)
     record.unpriced_reason = UNKNOWN_MODEL
+
+
+def _aliases(provider: str, models: list[str]) -> Iterator[tuple[str, str]]:
+    """The first other name of each model that has a price; only asked for when its own has none."""
+    for model in models:
+        known = _known_alias(_provider_id(provider), model, int(time.monotonic() / _CARD_LIFETIME))
+        if known is not None:
+            yield known
+
+
+@lru_cache(_CARD_LIMIT)
+def _known_alias(provider: str, model: str, period: int) -> tuple[str, str] | None:
+    """``period`` only makes the answer forgotten when prices may have changed."""
+    for candidate in candidates(provider, model):
+        try:
+            _is_plain(*candidate)
+        except _Unpriced:
+            continue
+        return candidate
+    return None
 
 
 def warm_up() -> None:
@@ -121,7 +150,7 @@ def _cost(provider: str, model: str, tier: str | None, usage: Usage) -> Decimal:
             _cards[key] = (now, card)
     else:
         card = cached[1]
-    if card is None or usage.input_audio or usage.output_audio:
+    if card is None or usage.input_audio or usage.output_audio or isinstance(usage, MeteredUsage):
         return _library_cost(provider, model, tier, usage)
     return card.cost(usage)
 
@@ -154,7 +183,8 @@ def _library_usage(usage: Usage) -> object:
         "output_audio_tokens": usage.output_audio,
         "cache_audio_read_tokens": usage.cache_audio_read,
     }
-    return LibraryUsage(**{name: count for name, count in known.items() if count})
+    more = usage.meters() if isinstance(usage, MeteredUsage) else {}
+    return LibraryUsage(**{name: count for name, count in known.items() if count}, **more)
 
 
 def _rate_card(provider: str, model: str, tier: str | None) -> RateCard | None:
@@ -191,6 +221,7 @@ def _is_plain(provider: str, model: str) -> bool:
         return False
     values = vars(prices)
     # A price for each request, or for a kind of token that the card lacks, is left to the library.
+    # What is billed by the piece is only in a MeteredUsage, which never goes by the card.
     known = {
         "input_mtok",
         "cache_read_mtok",
@@ -200,6 +231,11 @@ def _is_plain(provider: str, model: str) -> bool:
         "input_audio_mtok",
         "output_audio_mtok",
         "cache_audio_read_mtok",
+        "input_image_mtok",
+        "output_image_mtok",
+        "cache_image_read_mtok",
+        "web_searches_kcount",
+        "storage_searches_kcount",
     }
     return all(
         value is None or (name in known and isinstance(value, Decimal)) for name, value in values.items()

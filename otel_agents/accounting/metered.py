@@ -1,0 +1,51 @@
+"""Usage with what some providers bill beyond tokens of text and audio, and what they say it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from otel_agents.accounting.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredUsage(Usage):
+    """A :class:`Usage` with more meters. A format makes one only when it has a value for them.
+
+    Attributes:
+        input_image: part of ``input`` that is images.
+        output_image: part of ``output`` that is images.
+        cache_image_read: part of ``cache_read`` that is images.
+        input_characters: characters of text that was read aloud, for models billed by these.
+        audio_seconds: seconds of audio that was heard, for models billed by these.
+        web_searches: searches that the provider ran and bills by the piece.
+        cost: USD that the provider says the call cost. It is authoritative: discounts, routing and
+            fees are in it, which no price list knows. None when it says nothing.
+    """
+
+    input_image: int = 0
+    output_image: int = 0
+    cache_image_read: int = 0
+    input_characters: int = 0
+    audio_seconds: float = 0.0
+    web_searches: int = 0
+    cost: float | None = None
+
+    def meters(self) -> dict[str, int | float]:
+        """What was counted beyond :class:`Usage`, by the price library's names; only what is above zero."""
+        counted = {_LIBRARY_NAMES.get(name, name): getattr(self, name) for name in _METERS}
+        if self.audio_seconds:
+            counted["input_audio_seconds"] = self.audio_seconds  # the library wants the part and the whole
+        return {name: value for name, value in counted.items() if value}
+
+
+_LIBRARY_NAMES: Final = {
+    "input_image": "input_image_tokens",
+    "output_image": "output_image_tokens",
+    "cache_image_read": "cache_image_read_tokens",
+}
+_METERS: Final = tuple(
+    field.name
+    for field in fields(MeteredUsage)
+    if field.name not in {inherited.name for inherited in fields(Usage)} | {"cost"}
+)
