@@ -202,7 +202,6 @@ class AgentSpans:
 
     def metric(self, name: str, attributes: Mapping[str, object] | None = None) -> MetricTotal:
         """What one metric has come to, over all its series that have these attributes."""
-        self.runtime.worker.drain()
         total = MetricTotal(0, 0.0)
         for point in self._points(name):
             if all(point.attributes.get(key) == value for key, value in (attributes or {}).items()):
@@ -212,16 +211,21 @@ class AgentSpans:
 
     def metric_attributes(self, name: str) -> list[dict[str, Any]]:
         """The attributes of each series of one metric."""
-        self.runtime.worker.drain()
         return [dict(point.attributes) for point in self._points(name)]
 
-    def _points(self, name: str) -> Iterator[Any]:
+    def metrics(self) -> list[Any]:
+        """Every metric recorded so far, as the SDK's ``Metric`` objects."""
+        self.runtime.worker.drain()
         data = self._reader.get_metrics_data()
-        for resource in data.resource_metrics if data is not None else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    if metric.name == name:
-                        yield from metric.data.data_points
+        resources = data.resource_metrics if data is not None else ()
+        return [
+            metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics
+        ]
+
+    def _points(self, name: str) -> Iterator[Any]:
+        for metric in self.metrics():
+            if metric.name == name:
+                yield from metric.data.data_points
 
 
 class MetricTotal(NamedTuple):

@@ -40,7 +40,7 @@ def python_files() -> dict[str, str]:
 
 
 def metric_names() -> list[str]:
-    """The Prometheus names that the README's table promises."""
-    return re.findall(
-        r"`((?:gen_ai|otel_agents)_[a-z_]+)`", README.read_text().split("## What is measured")[1]
-    )
+    """The Prometheus names that the README's table promises: the codes of its first column."""
+    section = README.read_text().split("## What is measured")[1].split("\n## ")[0]
+    first_columns = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return re.findall(r"`([a-z_]+)`", " ".join(first_columns))

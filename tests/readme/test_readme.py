@@ -19,6 +19,12 @@ from blocks import ROOT, blocks, metric_names, python_files
 from modelserver import running
 from parts import free_port, require, wait_for
 
+from otel_agents.accounting import CallRecord, Usage
+from otel_agents.export.prometheus_names import metric_name
+from otel_agents.local import server
+from otel_agents.stack import state as states
+from otel_agents.testing import AgentSpans
+
 OTEL_AGENTS = Path(sys.executable).with_name("otel-agents")
 
 #: What each shell command of the README is run by. A new one has to be added here, with a test.
@@ -74,8 +80,8 @@ def app(tmp_path: Path) -> Path:
 @pytest.fixture
 def model_environment() -> Iterator[dict[str, str]]:
     """Leads the OpenAI SDK to the scripted models."""
-    with running() as server:
-        yield {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-scripted"}
+    with running() as models:
+        yield {"OPENAI_BASE_URL": f"{models.url}/v1", "OPENAI_API_KEY": "sk-scripted"}
 
 
 def observations(url: str, public: str, secret: str) -> list[dict[str, Any]]:
@@ -144,11 +150,12 @@ def test_five_minutes_with_an_existing_app(
     env = environment(tmp_path, OTEL_AGENTS_DOTENV="off")
     run([OTEL_AGENTS, "up", "--detach", "--free-ports", "--scrape-interval", "0.5"], app, env)
     try:
-        state = json.loads(run([OTEL_AGENTS, "status", "--json"], app, env))
-        exported = {"OTEL_EXPORTER_OTLP_ENDPOINT": state["otlp"], "OTEL_AGENTS_CAPTURE_CONTENT": "all"}
+        place = states.read(Path(env["OTEL_AGENTS_HOME"]))
+        assert place is not None
+        keys = states.local_keys(Path(env["OTEL_AGENTS_HOME"]))
+        exported = {"OTEL_EXPORTER_OTLP_ENDPOINT": str(place.otlp), "OTEL_AGENTS_CAPTURE_CONTENT": "all"}
         answer = run([OTEL_AGENTS, "run", "app.py"], app, {**env, **exported, **model_environment})
-        public, secret = state["public_key"], state["secret_key"]
-        [call] = wait_for(lambda: observations(state["ui"], public, secret), "the call in the backend")
+        [call] = wait_for(lambda: observations(place.ui, keys.public, keys.secret), "the call in the backend")
         assert call["type"] == "GENERATION"
         assert call["model"].startswith("gpt-4o-mini")
         assert "Why do tests need names?" in call["input"]
@@ -157,14 +164,14 @@ def test_five_minutes_with_an_existing_app(
 
         def counted() -> list[Any]:
             query = quote("sum(gen_ai_client_inference_usage_input_tokens_total)")
-            with urlopen(f"{state['prometheus']}/api/v1/query?query={query}", timeout=10) as page:
+            with urlopen(f"{place.prometheus}/api/v1/query?query={query}", timeout=10) as page:
                 return list(json.load(page)["data"]["result"])
 
         [sample] = wait_for(counted, "the tokens in Prometheus")
         assert float(sample["value"][1]) == call["usageDetails"]["input"]
         # The README's query for "how much in this window" counts a new process from zero.
         [promql] = [block.text.strip() for block in blocks() if block.language == "promql"]
-        with urlopen(f"{state['prometheus']}/api/v1/query?query={quote(promql)}", timeout=10) as page:
+        with urlopen(f"{place.prometheus}/api/v1/query?query={quote(promql)}", timeout=10) as page:
             [window] = json.load(page)["data"]["result"]
         assert float(window["value"][1]) == pytest.approx(call["totalCost"])
     finally:
@@ -172,10 +179,7 @@ def test_five_minutes_with_an_existing_app(
 
 
 def test_direct_mode(app: Path, tmp_path: Path, model_environment: dict[str, str]) -> None:
-    from otel_agents.local.backend import running as backend_running
-    from otel_agents.local.options import LocalOptions
-
-    with backend_running(LocalOptions(path=tmp_path / "local.db")) as backend:
+    with server.running() as backend:
         keys = {
             "LANGFUSE_PUBLIC_KEY": backend.public_key,
             "LANGFUSE_SECRET_KEY": backend.secret_key,
@@ -202,28 +206,25 @@ def test_direct_mode(app: Path, tmp_path: Path, model_environment: dict[str, str
         assert found["agent_selection"]["type"] == "EVENT"
 
 
-def test_the_metrics_of_the_table_are_emitted(tmp_path: Path) -> None:
-    from otel_agents.accounting import CallRecord, Usage
-    from otel_agents.export.prometheus_names import prometheus_name
-    from otel_agents.testing import recording
-
+def test_the_metrics_of_the_table_are_emitted(agent_spans: AgentSpans) -> None:
+    meters = agent_spans.runtime.meters
     usage = Usage(input=100, output=50, cache_read=10, cache_write=5, reasoning=20)
-    with recording() as recorded:
-        from otel_agents import runtime
-
-        meters = runtime.current().meters
-        call = {"operation": "chat", "provider": "openai", "request_model": "gpt-4o-mini"}
-        meters.record_call(
-            CallRecord(**call, usage=usage, cost=0.1, stream=True, time_to_first_chunk=0.1, chunk_gaps=[0.1])
+    streamed = CallRecord("chat", "openai", "gpt-4o-mini", usage=usage, cost=0.1, stream=True)
+    streamed.time_to_first_chunk, streamed.chunk_gaps = 0.1, [0.1]
+    meters.record_call(streamed)
+    meters.record_call(CallRecord("chat", "openai", "gpt-4o-mini", unpriced_reason="no_usage"))
+    meters.record_agent("a", "invoke_agent", 1.0, 1, 1, None, {}, None)
+    meters.record_tool("t", "a", None, 1.0, None, {}, None)
+    meters.record_score("quality", 0.5, "a", {}, None)
+    meters.count_export("delivered", 1)
+    emitted = {
+        metric_name(
+            one.name, one.unit, "histogram" if hasattr(one.data.data_points[0], "count") else "counter"
         )
-        meters.record_call(CallRecord(**call, unpriced_reason="no_usage"))
-        meters.record_agent("a", "invoke_agent", 1.0, 1, 1, None, {}, None)
-        meters.record_tool("t", "a", None, 1.0, None, {}, None)
-        meters.record_score("quality", 0.5, "a", {}, None)
-        meters.count_export("delivered", 1)
-        emitted = set(recorded.prometheus_names())
+        for one in agent_spans.metrics()
+    }
+    assert len(metric_names()) > 10
     assert set(metric_names()) <= emitted
-    assert prometheus_name is not None
 
 
 @pytest.mark.collector
