@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_agents.local import metrics, queries, times
+from otel_agents.local import metrics, metrics_run, queries, times
 from otel_agents.local.rows import Observation, Score, TraceFilter
 from otel_agents.local.store import Store
 
@@ -156,7 +156,7 @@ def reads(store: Store) -> list[tuple[str, bool, Callable[[], Any]]]:
             "toTimestamp": times.iso(now),
             **query,
         }
-        return lambda: metrics.run(store.reader(), metrics.parse(body))
+        return lambda: metrics_run.run(store.reader(), metrics.parse(body))
 
     week = now - 7 * 86_400 * SECOND
     return [

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
@@ -79,6 +80,8 @@ async def _repeat(backend: Backend, seconds: float, work: Callable[[], object]) 
     while True:
         try:
             await backend.run(work)
+        except sqlite3.DatabaseError as error:
+            logger.error("the database %s cannot be used: %s", backend.options.db, error)
         except Exception:
             logger.exception("background work of the local backend failed")
         await asyncio.sleep(seconds)

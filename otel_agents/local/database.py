@@ -6,6 +6,7 @@ a crash of the process; only a power cut can take the last commits.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import weakref
@@ -86,7 +87,6 @@ class Database:
             )
             connection.execute("PRAGMA query_only=ON")
             connection.execute("PRAGMA cache_size=-32000")
-            connection.execute("PRAGMA mmap_size=1073741824")
             connection.execute("PRAGMA temp_store=MEMORY")
             reader = self._local.reader = _Reader(connection)
             with self._readers_lock:
@@ -108,6 +108,8 @@ class Database:
 def _open_writer(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Prompts and answers are nobody else's business; SQLite's side files take the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000
         )

@@ -7,11 +7,10 @@ transaction; readers see it at once.
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from otel_agents.local import codec, orphans, queries, summary
+from otel_agents.local import codec, orphans, queries, summary, writes
 from otel_agents.local.database import Database
 from otel_agents.local.findings import finding
 from otel_agents.local.rows import (
@@ -33,14 +32,10 @@ from otel_agents.local.rows import (
     TraceRow,
 )
 
-#: Findings of one kind that are kept one by one; beyond that they are only counted.
-FINDINGS_PER_KIND = 1000
-
 #: Observations of one trace that are read at once unless the caller asks for more.
 TRACE_LIMIT = 10_000
 
 _UPSERT_SCORE = codec.insert_sql("scores", (*codec.SCORE, "day"), "INSERT OR REPLACE")
-_INSERT_FINDING = codec.insert_sql("findings", codec.FINDING, "INSERT OR IGNORE")
 _DAY_NS = 86_400 * 10**9
 
 
@@ -88,15 +83,15 @@ class Store:
             found = list(findings)
             if rows:
                 latest = {(row.trace_id, row.id): row for row in rows}
-                replaced = _delete_known(connection, latest)
+                replaced = writes.delete_known(connection, latest)
                 rebuild = {trace_id for trace_id, _ in replaced}
                 if record_duplicates:
-                    found += _duplicates(rows, replaced)
+                    found += writes.duplicates(rows, replaced)
                 kept = list(latest.values())
-                _insert(connection, kept)
+                writes.insert(connection, kept)
                 summary.update(connection, kept, rebuild)
-            _add_findings(connection, found)
-            _changed(connection)
+            writes.add_findings(connection, found)
+            writes.changed(connection)
 
     def add_scores(
         self, scores: Sequence[Score], findings: Sequence[Finding] = (), record_reuse: bool = True
@@ -117,22 +112,22 @@ class Store:
                 ).fetchone()
                 if known is not None:
                     row.created_ns = known[0]
-                elif record_reuse and _other_score(connection, row.id):
+                elif record_reuse and writes.knows_score(connection, row.id):
                     found.append(
                         finding("score_id_reused", row.trace_id or "", "", row.updated_ns, id=row.id)
                     )
                 connection.execute(_UPSERT_SCORE, (*codec.score_values(row), day))
             summary.rescore(connection, [row.trace_id for row in scores if row.trace_id])
-            _add_findings(connection, found)
-            _changed(connection)
+            writes.add_findings(connection, found)
+            writes.changed(connection)
 
     def add_findings(self, findings: Sequence[Finding]) -> None:
         """Stores findings; one that is known is only counted."""
         if not findings:
             return
         with self.database.writing() as connection:
-            _add_findings(connection, findings)
-            _changed(connection)
+            writes.add_findings(connection, findings)
+            writes.changed(connection)
 
     def delete_score(self, score_id: str) -> int:
         """Deletes every score with this id; answers how many there were."""
@@ -144,14 +139,14 @@ class Store:
             ]
             count = connection.execute("DELETE FROM scores WHERE id = ?", (score_id,)).rowcount
             summary.rescore(connection, traces)
-            _changed(connection)
+            writes.changed(connection)
             return count
 
     def delete_traces(self, trace_ids: Sequence[str]) -> int:
         """Deletes traces with their observations, scores and findings; answers how many there were."""
         with self.database.writing() as connection:
-            count = _delete_traces(connection, trace_ids)
-            _changed(connection)
+            count = writes.delete_traces(connection, trace_ids)
+            writes.changed(connection)
             return count
 
     def reset(self) -> None:
@@ -171,7 +166,7 @@ class Store:
                 "finding_counts",
             ):
                 connection.execute(f"DELETE FROM {table}")
-            _changed(connection)
+            writes.changed(connection)
 
     def delete_loose(self, before_ns: int) -> None:
         """Deletes scores and findings from before ``before_ns`` that belong to no stored trace."""
@@ -182,7 +177,7 @@ class Store:
                     f" (SELECT 1 FROM traces t WHERE t.trace_id = {table}.trace_id)",
                     (before_ns,),
                 )
-            _changed(connection)
+            writes.changed(connection)
 
     def settle(self) -> None:
         """Looks for orphans among all spans that are old enough; the lists of findings then find them."""
@@ -306,105 +301,6 @@ class Store:
         with self.database.writing() as connection:
             found = orphans.settle(connection, grace)
             if found is not None:
-                _add_findings(connection, found)
-                _changed(connection)
+                writes.add_findings(connection, found)
+                writes.changed(connection)
         return orphans.waiting(self.reader(), grace)
-
-
-def _changed(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE state SET value = value + 1 WHERE name = 'change'")
-
-
-def _other_score(connection: sqlite3.Connection, score_id: str) -> bool:
-    return connection.execute("SELECT 1 FROM scores WHERE id = ?", (score_id,)).fetchone() is not None
-
-
-def _delete_known(connection: sqlite3.Connection, spans: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    known: list[tuple[int]] = []
-    replaced: set[tuple[str, str]] = set()
-    for trace_id, span_id in spans:
-        row = connection.execute(
-            "SELECT key FROM observations WHERE trace_id = ? AND id = ?", (trace_id, span_id)
-        ).fetchone()
-        if row is not None:
-            known.append(row)
-            replaced.add((trace_id, span_id))
-    if known:
-        connection.executemany("DELETE FROM observations WHERE key = ?", known)
-        connection.executemany("DELETE FROM payloads WHERE key = ?", known)
-    return replaced
-
-
-def _insert(connection: sqlite3.Connection, rows: Sequence[Observation]) -> None:
-    # Above the deleted ones too: whoever looks for new rows by key must not miss any.
-    last = connection.execute(
-        "SELECT max(coalesce((SELECT max(key) FROM observations), 0), value) FROM state"
-        " WHERE name = 'orphans_to'"
-    ).fetchone()[0]
-    keys = range(last + 1, last + 1 + len(rows))
-    connection.executemany(
-        codec.INSERT_OBSERVATION,
-        [codec.observation_values(key, row) for key, row in zip(keys, rows, strict=True)],
-    )
-    connection.executemany(
-        codec.INSERT_PAYLOAD,
-        [codec.payload_values(key, row) for key, row in zip(keys, rows, strict=True)],
-    )
-
-
-def _duplicates(rows: Sequence[Observation], replaced: set[tuple[str, str]]) -> list[Finding]:
-    seen: set[tuple[str, str]] = set(replaced)
-    found: list[Finding] = []
-    for row in rows:
-        span = (row.trace_id, row.id)
-        if span in seen:
-            found.append(finding("duplicate_span", row.trace_id, row.id, row.received_ns, name=row.name))
-        seen.add(span)
-    return found
-
-
-def _add_findings(connection: sqlite3.Connection, findings: Iterable[Finding]) -> None:
-    kept: dict[str, int] = {}
-    now = time.time_ns()
-    for note in findings:
-        if note.kind not in kept:
-            row = connection.execute("SELECT count(*) FROM findings WHERE kind = ?", (note.kind,)).fetchone()
-            kept[note.kind] = row[0]
-        if not note.received_ns:
-            note.received_ns = now
-        if kept[note.kind] < FINDINGS_PER_KIND:
-            kept[note.kind] += connection.execute(_INSERT_FINDING, codec.finding_values(note)).rowcount
-        connection.execute(
-            "INSERT INTO finding_counts VALUES (?, ?, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1",
-            (note.kind, note.severity),
-        )
-
-
-def _delete_traces(connection: sqlite3.Connection, trace_ids: Sequence[str]) -> int:
-    sessions: set[str] = set()
-    count = 0
-    for trace_id in trace_ids:
-        row = connection.execute("SELECT session_id FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
-        if row is None:
-            continue
-        count += 1
-        if row[0] is not None:
-            sessions.add(row[0])
-        for table, owner in (
-            ("payloads", "observations"),
-            ("trace_picks", "traces"),
-            ("trace_search", "traces"),
-        ):
-            connection.execute(
-                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {owner} WHERE trace_id = ?)", (trace_id,)
-            )
-        connection.execute(
-            "UPDATE finding_counts SET count = count - (SELECT count(*) FROM findings f"
-            " WHERE f.kind = finding_counts.kind AND f.trace_id = ?)",
-            (trace_id,),
-        )
-        for table in ("observations", "traces", "trace_tags", "scores", "findings"):
-            connection.execute(f"DELETE FROM {table} WHERE trace_id = ?", (trace_id,))
-    connection.execute("DELETE FROM finding_counts WHERE count <= 0")
-    summary.update_sessions(connection, sessions)
-    return count

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -127,3 +128,60 @@ def test_extreme_numbers(store: Store) -> None:
     trace = store.get_trace(row.trace_id)
     assert trace is not None
     assert trace.row.start_ns == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("v2/observations", {"fromStartTime": "9999-12-31T23:59:59Z"}),
+        ("v2/observations", {"toStartTime": "0001-01-01T00:00:00Z"}),
+        (
+            "v2/observations",
+            {"filter": '[{"type":"number","column":"latency","operator":">","value":1' + "0" * 40 + "}]"},
+        ),
+        ("v2/observations", {"filter": "[" * 5000}),
+        (
+            "v2/observations",
+            {"cursor": "eyJsYXN0U3RhcnRUaW1lVG8iOiI5OTk5LTEyLTMxVDIzOjU5OjU5WiIsImxhc3RUcmFjZUlkIjoiIn0"},
+        ),
+        ("v3/scores", {"fromTimestamp": "9999-12-31T23:59:59Z"}),
+        ("v3/scores", {"value": "nan,inf,1e999"}),
+        ("v2/prompts/x", {"version": "9" * 30}),
+        ("v2/prompts", {"page": "9" * 30}),
+        ("v2/metrics", {"query": "[" * 5000}),
+        (
+            "v2/metrics",
+            {
+                "query": '{"view":"observations","metrics":[{"measure":"count","aggregation":"count"}],'
+                '"timeDimension":{"granularity":"minute"},'
+                '"fromTimestamp":"0001-01-01T00:00:00Z","toTimestamp":"9999-01-01T00:00:00Z"}'
+            },
+        ),
+    ],
+)
+def test_odd_reads_are_answered_or_refused(client: httpx.Client, path: str, params: dict[str, str]) -> None:
+    assert client.get(f"/api/public/{path}", params=params).status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("otel/v1/traces", b'{"resourceSpans":' + b"[" * 100_000),
+        (
+            "otel/v1/traces",
+            b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b","attributes":[{"key":"k","value":'
+            + b'{"arrayValue":{"values":[' * 600
+            + b"]}}" * 600
+            + b"}]}]}]}]}",
+        ),
+        ("scores", b'{"name":"x","traceId":"t","value":1' + b"0" * 400 + b"}"),
+        ("scores", b'{"name":"x","traceId":"t","value":NaN}'),
+        ("scores", b'{"name":"x","traceId":"t","value":1,"metadata":' + b"[" * 5000 + b"]" * 5000 + b"}"),
+        ("scores", b"\xff\xfe"),
+        ("ingestion", b"[]"),
+        ("v2/prompts", b'{"name":"p","prompt":"x","config":1' + b"0" * 50 + b"}"),
+    ],
+)
+def test_odd_bodies_are_taken_or_refused(client: httpx.Client, path: str, content: bytes) -> None:
+    answer = client.post(f"/api/public/{path}", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (200, 201, 400), answer.text

@@ -70,6 +70,26 @@ def test_broken_database(options: LocalOptions) -> None:
         create_app(options)
 
 
+def test_database_that_breaks_while_serving(options: LocalOptions, caplog: pytest.LogCaptureFixture) -> None:
+    with running(options) as backend, client_of(backend) as client:
+        with backend.store.database.writing() as connection:
+            connection.execute("DROP TABLE payloads")
+        answer = client.post("/api/public/otel/v1/traces", content=export_request(span()), headers=PROTOBUF)
+        # contract 1, Auth: database down
+        assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
+        assert backend.store.list_traces().items == []
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == [f"the database {options.db} cannot be used: no such table: payloads"]
+
+
+def test_nobody_else_may_read_the_database(options: LocalOptions) -> None:
+    with running(options) as backend, client_of(backend) as client:
+        client.post("/api/public/otel/v1/traces", content=export_request(span()), headers=PROTOBUF)
+        files = sorted(options.db.parent.iterdir())
+        assert [path.name for path in files] == ["local.db", "local.db-shm", "local.db-wal"]
+        assert [path.stat().st_mode & 0o777 for path in files] == [0o600] * 3
+
+
 def test_default_keys_beyond_loopback_are_warned_about(
     options: LocalOptions, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,8 @@ import pytest
 from otel_agents.local import queries, retention, schema
 from otel_agents.local.options import LocalError
 from otel_agents.local.rows import Finding, Observation, Score, TraceFilter
-from otel_agents.local.store import FINDINGS_PER_KIND, Store
+from otel_agents.local.store import Store
+from otel_agents.local.writes import FINDINGS_PER_KIND
 
 DAY = 86_400 * 10**9
 

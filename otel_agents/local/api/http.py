@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import logging
 import math
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -136,8 +137,9 @@ def resource(
             answer = reply(error.body, error.status, error.headers)
         except ClientDisconnect:
             answer = reply({"error": "Failed to read request body"}, 400)
-        except LocalError as error:
-            logger.error("%s", error)
+        except (LocalError, sqlite3.DatabaseError) as error:
+            # One line, and an answer that clients try again after: the disk may be full only for a while.
+            logger.error("the database %s cannot be used: %s", backend.options.db, error)
             answer = reply({"message": "Service Unavailable"}, 503)
         except Exception as error:
             logger.exception("%s %s failed", request.method, request.url.path)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otel_agents.local import metrics
+from otel_agents.local import metrics, metrics_run
 from otel_agents.local.api.http import invalid_request, reply
 from otel_agents.local.backend import Backend
+from otel_agents.local.otlp import load_json
 
 
 async def query_v2(request: Request, backend: Backend) -> Response:
     """Runs the JSON query in the parameter ``query``."""
     try:
-        body = msgspec.json.decode(request.query_params.get("query", ""))
-    except msgspec.DecodeError as error:
+        body = load_json(request.query_params.get("query", "").encode())
+    except ValueError as error:
         raise invalid_request("Invalid JSON in query parameter") from error
     try:
         query = metrics.parse(body)
@@ -28,4 +28,4 @@ async def query_v2(request: Request, backend: Backend) -> Response:
 
 
 def _run(backend: Backend, query: metrics.Query) -> list[dict[str, Any]]:
-    return metrics.run(backend.store.reader(), query)
+    return metrics_run.run(backend.store.reader(), query)

@@ -14,6 +14,7 @@ from otel_agents.local import codec, filters, queries, times
 from otel_agents.local.api.http import invalid_data, invalid_request, reply
 from otel_agents.local.backend import Backend
 from otel_agents.local.mapping.kinds import text
+from otel_agents.local.otlp import load_json
 from otel_agents.local.rows import Observation
 
 _GROUPS: Final = frozenset(
@@ -106,8 +107,8 @@ def _plain_conditions(request: Request) -> tuple[list[str], list[Any]]:
 
 def _filter_conditions(given: str) -> tuple[list[str], list[Any]]:
     try:
-        found = msgspec.json.decode(given)
-    except msgspec.DecodeError as error:
+        found = load_json(given.encode())
+    except ValueError as error:
         raise invalid_request("Invalid JSON in filter parameter") from error
     if not isinstance(found, list):
         raise invalid_request("filter has to be a JSON array")
