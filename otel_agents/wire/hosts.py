@@ -82,6 +82,8 @@ SERVICE_NAMES: Final[Mapping[str, str]] = {
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]", "host.docker.internal"})
 _AZURE: Final = "azure.ai."
+#: Hosts of Azure that serve OpenAI's API, Azure's own and those of other makers.
+_SEVERAL: Final = ".services.ai.azure.com"
 
 
 def provider_of(host: str, port: int, named: Mapping[str, str], spoken: str | None = None) -> str | None:
@@ -89,16 +91,18 @@ def provider_of(host: str, port: int, named: Mapping[str, str], spoken: str | No
 
     Args:
         named: as the settings name it; ``host:port`` counts before ``host``.
-        spoken: the provider whose own API is at the path, if only one has it: hosts of Azure AI
-            serve several.
+        spoken: the provider whose API is at the path; tells the services of Azure apart.
     """
     if named:
         name = named.get(f"{host}:{port}") or named.get(host)
         if name is not None:
             return name
     known = PROVIDER_HOSTS.get(host) or (LOCAL_PORTS.get(port) if host in _LOOPBACK else _by_domain(host))
-    if known is not None and known.startswith(_AZURE) and spoken is not None and spoken.startswith(_AZURE):
-        return spoken
+    if known is not None and known.startswith(_AZURE) and spoken is not None:
+        if spoken.startswith(_AZURE):
+            return spoken
+        if spoken == "openai" and host.endswith(_SEVERAL):
+            return "azure.ai.openai"
     return known
 
 

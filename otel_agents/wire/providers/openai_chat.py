@@ -7,9 +7,10 @@ from typing import Annotated, Final
 import msgspec
 
 from otel_agents import semconv
-from otel_agents.accounting import Usage
 from otel_agents.wire import sse, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
+from otel_agents.wire.providers import openai_azure
+from otel_agents.wire.providers.openai_usage import ChatUsage, chat_usage, modalities
 
 _PATH: Final = "/chat/completions"
 _EMPTY: Final = msgspec.Raw(b"")
@@ -21,7 +22,6 @@ _USAGE: Final = (b'"usage":{', b'"usage": {')
 _MAX_CHOICES: Final = 1024
 
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what OTLP can carry
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Index = Annotated[int, msgspec.Meta(ge=0, lt=_MAX_CHOICES)]
 
 
@@ -48,27 +48,14 @@ class _Request(msgspec.Struct, gc=False):
     service_tier: str | None = None
 
 
-class _PromptDetails(msgspec.Struct, gc=False):
-    cached_tokens: Count | None = None
-    cache_write_tokens: Count | None = None
-    audio_tokens: Count | None = None
-
-
-class _CompletionDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: Count | None = None
-    audio_tokens: Count | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
 class _Choice(msgspec.Struct, gc=False):
     index: Index | None = None
     finish_reason: str | None = None
+    usage: ChatUsage | None = None  # Moonshot, in streams
+
+
+class _Groq(msgspec.Struct, gc=False):
+    usage: ChatUsage | None = None
 
 
 class _Response(msgspec.Struct, gc=False):
@@ -77,7 +64,8 @@ class _Response(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: ChatUsage | None = None
+    x_groq: _Groq | None = None
     error: msgspec.Raw = _EMPTY
     service_tier: str | None = None
     system_fingerprint: str | None = None
@@ -88,11 +76,19 @@ _response = tolerant.Lenient(_Response)
 
 
 class OpenAIChat:
-    """See the module."""
+    """See the module. On Azure, ``deployment`` is the model that is asked for."""
 
     name = "openai.chat"
-    provider = "openai"
     operation = semconv.OP_CHAT
+
+    def __init__(self, provider: str = "openai", deployment: str | None = None) -> None:
+        self.provider = provider
+        self._deployment = deployment
+
+    def at(self, path: str) -> OpenAIChat:
+        """The format for ``path``, which on Azure has the deployment in it."""
+        place = openai_azure.place(path)
+        return self if place is None else OpenAIChat(*place)
 
     def matches(self, path: str) -> bool:
         """``/v1/chat/completions`` and whatever a gateway puts before it."""
@@ -101,9 +97,10 @@ class OpenAIChat:
     def read_request(self, body: bytes) -> RequestFacts | None:
         """Model and parameters; None when there is no model or no list of messages."""
         request = _request.read(body)
-        if request.model is None or tolerant.opens(request.messages) != b"[":
+        model = self._deployment or request.model
+        if model is None or tolerant.opens(request.messages) != b"[":
             return None
-        facts = RequestFacts(request.model, request.stream is True, request.n or 1, request.service_tier)
+        facts = RequestFacts(model, request.stream is True, request.n or 1, request.service_tier)
         attributes = facts.attributes
         attributes[semconv.OPENAI_API_TYPE] = "chat_completions"
         limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
@@ -158,27 +155,6 @@ class OpenAIChat:
         from otel_agents.wire.providers import openai_chat_content as content
 
         return content.read_streamed(body, limit) if streamed else content.read_output(body, limit)
-
-
-def _usage(usage: _Usage) -> Usage | None:
-    """Usage as OpenAI counts it, which is the conventions' way: cached tokens are part of the prompt's."""
-    if usage.prompt_tokens is None and usage.completion_tokens is None:
-        return None
-    prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
-    completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
-    return Usage(
-        input=usage.prompt_tokens or 0,
-        output=usage.completion_tokens or 0,
-        cache_read=prompt.cached_tokens or 0,
-        cache_write=prompt.cache_write_tokens or 0,
-        reasoning=completion.reasoning_tokens or 0,
-        input_audio=prompt.audio_tokens or 0,
-        output_audio=completion.audio_tokens or 0,
-    )
-
-
-_NO_PROMPT_DETAILS: Final = _PromptDetails()
-_NO_COMPLETION_DETAILS: Final = _CompletionDetails()
 
 
 def _output_type(request: _Request) -> str | None:
@@ -237,17 +213,26 @@ def _take(facts: ResponseFacts, reasons: dict[int, str], response: _Response) ->
         facts.attributes[semconv.OPENAI_RESPONSE_SERVICE_TIER] = response.service_tier
     if response.system_fingerprint:
         facts.attributes[semconv.OPENAI_SYSTEM_FINGERPRINT] = response.system_fingerprint
-    if response.usage is not None:
-        facts.usage = _usage(response.usage) or facts.usage
+    usage = response.usage or (response.x_groq.usage if response.x_groq is not None else None)
+    if usage is not None:
+        _take_usage(facts, usage)
     if response.choices is not None:
         for position, choice in enumerate(response.choices):
             index = position if choice.index is None else choice.index
+            if choice.usage is not None:
+                _take_usage(facts, choice.usage)
             if choice.finish_reason:
                 reasons[index] = choice.finish_reason
             else:
                 reasons.setdefault(index, "")
     if tolerant.opens(response.error) in (b"{", b'"'):
         _take_error(facts, response.error)
+
+
+def _take_usage(facts: ResponseFacts, usage: ChatUsage) -> None:
+    facts.usage = chat_usage(usage) or facts.usage
+    if usage.prompt_tokens_details is not None or usage.completion_tokens_details is not None:
+        facts.attributes.update(modalities(facts.usage))
 
 
 def _take_error(facts: ResponseFacts, raw: msgspec.Raw) -> None:
