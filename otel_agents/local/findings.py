@@ -44,8 +44,9 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
         "langfuse.observation.usage_details has to be a JSON object in a string attribute",
     ),
     "usage_on_agent_dropped": (
-        ERROR,
-        "model, usage and cost of an invoke_agent span are dropped: put them on a child chat span",
+        WARNING,
+        "usage and cost of an invoke_agent span are dropped: fine when they repeat those of its model"
+        " calls, else put them on a child chat span",
     ),
     "cost_without_total": (
         ERROR,
