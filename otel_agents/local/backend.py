@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import logging
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from otel_agents.local.faults import Faults
 from otel_agents.local.options import LocalOptions
-from otel_agents.local.otlp import ReceivedSpan
+from otel_agents.local.raw import RawSpans
 from otel_agents.local.store import Store
 
 logger = logging.getLogger(__name__)
@@ -26,14 +23,13 @@ class Backend:
     """State of one running local backend.
 
     Attributes:
-        raw: the newest received spans, with the time they came.
+        raw: the newest received spans.
         closing: true when the server was asked to stop; ``/api/public/ready`` then fails.
     """
 
     __slots__ = (
         "_delayed",
         "_pool",
-        "_raw_lock",
         "closing",
         "faults",
         "options",
@@ -45,9 +41,8 @@ class Backend:
         self.options = options
         self.store = Store(options.db, options.orphan_grace_s if options.strict else None)
         self.faults = Faults()
-        self.raw: collections.deque[tuple[int, ReceivedSpan]] = collections.deque(maxlen=options.raw_spans)
+        self.raw = RawSpans(options.raw_spans, options.raw_chars)
         self.closing = False
-        self._raw_lock = threading.Lock()
         self._delayed: set[asyncio.Task[None]] = set()
         # Threads that stay keep their read connection, and with it the pages they have cached.
         self._pool = ThreadPoolExecutor(_THREADS, "otel-agents-local")
@@ -75,22 +70,6 @@ class Backend:
             await self.run(work, *args)
         except Exception:
             logger.exception("a delayed write failed")
-
-    def remember(self, spans: list[ReceivedSpan]) -> None:
-        """Keeps received spans for ``/api/local/raw``."""
-        now = time.time_ns()
-        with self._raw_lock:
-            self.raw.extend((now, span) for span in spans)
-
-    def recent(self, limit: int) -> list[tuple[int, ReceivedSpan]]:
-        """The newest received spans, oldest first."""
-        with self._raw_lock:
-            return list(self.raw)[-limit:] if limit > 0 else []
-
-    def forget(self) -> None:
-        """Drops the received spans."""
-        with self._raw_lock:
-            self.raw.clear()
 
     async def close(self) -> None:
         """Writes what waits, then closes the store."""

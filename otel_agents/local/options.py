@@ -36,6 +36,7 @@ class LocalOptions:
         orphan_grace_s: seconds a parent may arrive later than its child before it counts as missing.
         max_body_bytes: largest request body, also after decompression.
         raw_spans: how many received spans ``/api/local/raw`` remembers.
+        raw_chars: characters of attributes it remembers at most.
     """
 
     db: Path
@@ -55,3 +56,4 @@ class LocalOptions:
     orphan_grace_s: float = 10.0
     max_body_bytes: int = 256 * 1024**2
     raw_spans: int = 2000
+    raw_chars: int = 32_000_000

@@ -34,7 +34,7 @@ def shared_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 def backend(shared_backend: Running) -> Running:
     """A backend that serves, without data."""
     shared_backend.store.reset()
-    shared_backend.backend.forget()
+    shared_backend.backend.raw.clear()
     shared_backend.backend.faults.clear()
     return shared_backend
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from local_spans import SPAN, TRACE, client_of, export_request, span
+from local_spans import SPAN, TRACE, client_of, export_request, received, span
 from parts import wait_for
 
 from otel_agents.local.options import LocalOptions
+from otel_agents.local.raw import RawSpans
 from otel_agents.local.server import Running, running
 
 TRACES = "/api/public/otel/v1/traces"
@@ -193,6 +194,14 @@ def test_raw_dump_is_bounded(options: LocalOptions) -> None:
         assert data[1]["events"][0]["attributes"] == {"k": "v"}
         assert data[1]["resource"] == {"service.name": "x"}
         assert client.get("/api/local/raw", params={"traceId": "x"}).json() == {"data": []}
+
+
+def test_raw_dump_is_bounded_in_size_too() -> None:
+    spans = RawSpans(most=100, most_chars=1000)
+    spans.add([received({"text": "x" * 300}, name=f"{number}") for number in range(5)])
+    assert [span.name for _, span in spans.newest(10)] == ["2", "3", "4"]
+    spans.add([received({"list": ["x" * 600] * 2})])
+    assert spans.newest(10) == []
 
 
 def test_reset(client: httpx.Client, export: Callable[..., Any]) -> None:

@@ -62,7 +62,7 @@ def _finding(found: Finding) -> dict[str, Any]:
 async def raw(request: Request, backend: Backend) -> Response:
     """GET /api/local/raw?limit=&traceId=: the newest received spans as they came, oldest first."""
     given = request.query_params
-    spans = backend.recent(_limit(given.get("limit"), 100, backend.options.raw_spans))
+    spans = backend.raw.newest(_limit(given.get("limit"), 100, backend.options.raw_spans))
     if given.get("traceId"):
         spans = [entry for entry in spans if entry[1].trace_id == given["traceId"]]
     return reply({"data": [_raw(received, span) for received, span in spans]})
@@ -96,7 +96,7 @@ def _raw(received_ns: int, span: ReceivedSpan) -> dict[str, Any]:
 async def reset(request: Request, backend: Backend) -> Response:
     """POST /api/local/reset: deletes all data, received spans and waiting faults."""
     await backend.run(backend.store.reset)
-    backend.forget()
+    backend.raw.clear()
     backend.faults.clear()
     return reply({"message": "OK"})
 

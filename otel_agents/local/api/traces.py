@@ -29,7 +29,7 @@ async def export(request: Request, backend: Backend) -> Response:
     except Rejected as error:
         raise ApiError(error.status, error.body) from error
     if spans:
-        backend.remember(spans)
+        backend.raw.add(spans)
         await backend.write(store_spans, backend, spans)
     return reply({})
 
