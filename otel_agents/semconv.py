@@ -123,6 +123,8 @@ EVENT_NAME: Final = "otel_agents.event"
 EVENT_BODY: Final = "otel_agents.event.body"
 UNPRICED_REASON: Final = "otel_agents.unpriced.reason"
 CAPTURE_TRUNCATED: Final = "otel_agents.capture.truncated"
+#: What kept a response from being read: ``html``, ``malformed_json``, ``truncated_gzip``, ``empty`` ...
+CAPTURE_UNREADABLE: Final = "otel_agents.capture.unreadable"
 
 # --- evaluation events, beyond the conventions ---------------------------------------------------
 SCORE_ID: Final = "otel_agents.score.id"

@@ -107,6 +107,7 @@ def flush(timeout: float = 10.0) -> FlushResult:
     """
     deadline = time.monotonic() + timeout
     current = runtime.current()
+    current.worker.hurry()  # failed model calls that may yet be tried again are over now
     current.worker.drain()
     result = current.pipeline.flush(timeout) if current.pipeline is not None else FlushResult()
     left = max(deadline - time.monotonic(), 0.1)
@@ -137,6 +138,7 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
     def left() -> float:
         return max(deadline - time.monotonic(), 0.2)
 
+    made.worker.hurry()
     made.worker.drain()
     result = FlushResult()
     if made.pipeline is not None:

@@ -180,8 +180,9 @@ class SpanPipeline(SpanProcessor):
     def _start(self) -> None:
         with self._start_lock:
             if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name="otel-agents-export", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="otel-agents-export", daemon=True)
+                thread.start()
+                self._thread = thread  # last: whoever closes may join it only once it runs
 
     def _run(self) -> None:
         pause = self._delay

@@ -8,9 +8,11 @@ ever lost.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 logger = logging.getLogger(__name__)
@@ -29,8 +31,10 @@ class Worker:
 
     def _reset(self) -> None:
         self._tasks: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._later: list[tuple[float, Callable[..., None], tuple[Any, ...]]] = []
+        self._later_lock = threading.Lock()
         self._wake = threading.Event()
-        self._running = threading.Lock()
+        self._running = threading.RLock()  # what runs may submit, which drains once we are stopped
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -42,6 +46,29 @@ class Worker:
         self._tasks.append((function, arguments))
         if self._stopped or len(self._tasks) > _LIMIT:
             self.drain()
+
+    def later(self, delay: float, function: Callable[..., None], *arguments: Any) -> None:
+        """Has ``function(*arguments)`` run in ``delay`` seconds; sooner at :meth:`hurry` and :meth:`stop`.
+
+        Made for few and rare things: every look at the queue goes through all of them.
+        """
+        if self._stopped:
+            self.submit(function, *arguments)
+            return
+        with self._later_lock:
+            self._later.append((monotonic() + delay, function, arguments))
+        if self._thread is None:
+            self._start()
+
+    def hurry(self) -> None:
+        """Queues everything that :meth:`later` put off, whether or not it is time."""
+        self._due(math.inf)
+
+    def _due(self, now: float) -> None:
+        if self._later:
+            with self._later_lock:
+                self._tasks.extend(waiting[1:] for waiting in self._later if waiting[0] <= now)
+                self._later = [waiting for waiting in self._later if waiting[0] > now]
 
     def drain(self) -> None:
         """Runs everything that is queued now, on the calling thread."""
@@ -63,6 +90,7 @@ class Worker:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2.0)
+        self.hurry()
         self.drain()
 
     def after_fork(self) -> None:
@@ -72,10 +100,12 @@ class Worker:
     def _start(self) -> None:
         with self._start_lock:
             if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread  # last: whoever stops may join it only once it runs
 
     def _run(self) -> None:
         while not self._stopped:
             self._wake.wait(_INTERVAL)
+            self._due(monotonic())
             self.drain()

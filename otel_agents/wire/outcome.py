@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What kept a response from being read: ``html``, ``malformed_json``, ``truncated_gzip``, ``empty`` ...
-UNREADABLE: Final = "otel_agents.capture.unreadable"
-
 #: The answer is another address; the model has not been called.
 _REDIRECTS: Final = range(300, 400)
 
@@ -176,7 +173,7 @@ def _attributes(call: Call, facts: ResponseFacts, record: CallRecord) -> dict[st
     if record.error_type is not None:
         found[semconv.ERROR_TYPE] = record.error_type
     if facts.unreadable is not None and call.status not in _REDIRECTS:
-        found[UNREADABLE] = facts.unreadable
+        found[semconv.CAPTURE_UNREADABLE] = facts.unreadable
     return found
 
 
