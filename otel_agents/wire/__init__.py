@@ -7,13 +7,21 @@ imported for it. What a request or response means is known by the formats (``for
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from typing import Any, Final
 
 logger = logging.getLogger(__name__)
 
-_MODULES: Final = ("httpx", "httpx2")
+#: Module of a library → our module with its hook.
+_HOOKS: Final = {
+    "httpx": "httpx_hook",
+    "httpx2": "httpx_hook",
+    "requests": "requests_hook",
+    "aiohttp": "aiohttp_hook",
+    "botocore.httpsession": "botocore_hook",
+}
 
 _installed = False
 _registered = False
@@ -26,14 +34,14 @@ def install() -> None:
         return
     _installed = True
     if _registered:
-        for name in _MODULES:
+        for name in _HOOKS:
             if name in sys.modules:
                 _hook(sys.modules[name])
         return
     _registered = True
     import wrapt
 
-    for name in _MODULES:
+    for name in _HOOKS:
         wrapt.register_post_import_hook(_hook, name)
 
 
@@ -43,17 +51,16 @@ def uninstall() -> None:
     if not _installed:
         return
     _installed = False
-    hook = sys.modules.get(f"{__name__}.httpx_hook")
-    if hook is not None:
-        hook.uninstall()
+    for name in set(_HOOKS.values()):
+        hook = sys.modules.get(f"{__name__}.{name}")
+        if hook is not None:
+            hook.uninstall()
 
 
 def _hook(module: Any) -> None:
     if not _installed:
         return
     try:
-        from otel_agents.wire import httpx_hook
-
-        httpx_hook.install(module)
+        importlib.import_module(f"{__name__}.{_HOOKS[module.__name__]}").install(module)
     except Exception:
         logger.warning("otel-agents: could not hook %s", getattr(module, "__name__", module), exc_info=True)

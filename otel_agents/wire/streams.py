@@ -16,7 +16,7 @@ from otel_agents.wire import abandoned
 if TYPE_CHECKING:
     from otel_agents.wire.call import Call
 
-_CALL: Final = "_otel_agents_call"
+CALL: Final = "_otel_agents_call"
 
 _sync_classes: dict[type, type] = {}
 _async_classes: dict[type, type] = {}
@@ -28,27 +28,35 @@ def tee(stream: Any, call: Call) -> None:
     Raises:
         TypeError: the stream's class cannot be exchanged (it has ``__slots__``, or is built in).
     """
-    _exchange(stream, call, _sync_classes, _tee_class)
+    exchange(stream, call, _sync_classes, _tee_class)
 
 
 def tee_async(stream: Any, call: Call) -> None:
     """The same for an asynchronous one (``__aiter__``, ``aclose``)."""
-    _exchange(stream, call, _async_classes, _tee_class_async)
+    exchange(stream, call, _async_classes, _tee_class_async)
 
 
-def _exchange(stream: Any, call: Call, known: dict[type, type], make: Callable[[type], type]) -> None:
+def exchange(stream: Any, call: Call, known: dict[type, type], make: Callable[[type], type]) -> None:
+    """Gives ``stream`` the class that ``make`` derives from its own, and ``call`` to keep chunks for.
+
+    ``known`` holds the classes made so far. The call is in the stream's ``__dict__`` as :data:`CALL`.
+
+    Raises:
+        TypeError: see :func:`tee`.
+    """
     original = type(stream)
     teed = known.get(original)
     if teed is None:
         # A stream that is handed out twice (a mock) is teed already; it only gets the new call.
         teed = original if original in known.values() else make(original)
         known[original] = teed
-    stream.__dict__[_CALL] = call
+    stream.__dict__[CALL] = call
     stream.__class__ = teed
     abandoned.prepare()
 
 
-def _named(original: type, members: dict[str, Any]) -> type:
+def named(original: type, members: dict[str, Any]) -> type:
+    """A subclass that looks like ``original`` to everybody who prints or pickles it by name."""
     members |= {
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
@@ -58,35 +66,35 @@ def _named(original: type, members: dict[str, Any]) -> type:
 
 
 def _drop(self: Any) -> None:
-    call = self.__dict__.get(_CALL)
+    call = self.__dict__.get(CALL)
     if call is not None and not call.finished:
         abandoned.drop(call)
 
 
 def _tee_class(original: Any) -> type:
     def iterate(self: Any) -> Iterator[bytes]:
-        return _pass_on(original.__iter__(self), self.__dict__[_CALL])
+        return _pass_on(original.__iter__(self), self.__dict__[CALL])
 
     def close(self: Any) -> None:
         try:
             original.close(self)
         finally:
-            self.__dict__[_CALL].finish()
+            self.__dict__[CALL].finish()
 
-    return _named(original, {"__iter__": iterate, "close": close, "__del__": _drop})
+    return named(original, {"__iter__": iterate, "close": close, "__del__": _drop})
 
 
 def _tee_class_async(original: Any) -> type:
     def iterate(self: Any) -> AsyncIterator[bytes]:
-        return _pass_on_async(original.__aiter__(self), self.__dict__[_CALL])
+        return _pass_on_async(original.__aiter__(self), self.__dict__[CALL])
 
     async def aclose(self: Any) -> None:
         try:
             await original.aclose(self)
         finally:
-            self.__dict__[_CALL].finish()
+            self.__dict__[CALL].finish()
 
-    return _named(original, {"__aiter__": iterate, "aclose": aclose, "__del__": _drop})
+    return named(original, {"__aiter__": iterate, "aclose": aclose, "__del__": _drop})
 
 
 def _pass_on(chunks: Iterator[bytes], call: Call) -> Iterator[bytes]:

@@ -344,7 +344,7 @@ def test_a_bug_of_ours_does_not_reach_the_caller(
         (call.Call, "place"),
         (call.Call, "propagate"),
         (call.Call, "responded"),
-        (streams, "_exchange"),
+        (streams, "exchange"),
         (capture.Capture, "body"),
         (reading, "read"),
         (outcome, "_record"),
