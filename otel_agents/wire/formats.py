@@ -78,7 +78,10 @@ class WireFormat(Protocol):
     operation: str
 
     def matches(self, path: str) -> bool:
-        """Whether a POST to ``path`` (no query) may be a call of this kind."""
+        """Whether a POST to ``path`` (no query) may be a call of this kind.
+
+        A format that depends on the path (the model is in it) also has ``at(path) -> WireFormat``.
+        """
         ...
 
     def read_request(self, body: bytes) -> RequestFacts | None:
@@ -109,9 +112,24 @@ def formats() -> tuple[WireFormat, ...]:
     global _formats
     if _formats is None:
         from otel_agents.wire.providers.anthropic_messages import AnthropicMessages
+        from otel_agents.wire.providers.openai_audio import OpenAISpeech, OpenAITranscription
         from otel_agents.wire.providers.openai_chat import OpenAIChat
+        from otel_agents.wire.providers.openai_completions import OpenAICompletions
+        from otel_agents.wire.providers.openai_embeddings import OpenAIEmbeddings
+        from otel_agents.wire.providers.openai_images import OpenAIImages
+        from otel_agents.wire.providers.openai_responses import OpenAIResponses
 
-        _formats = (*_from_entry_points(), OpenAIChat(), AnthropicMessages())
+        _formats = (
+            *_from_entry_points(),
+            OpenAIChat(),
+            AnthropicMessages(),
+            OpenAIResponses(),
+            OpenAIEmbeddings(),
+            OpenAICompletions(),
+            OpenAIImages(),
+            OpenAITranscription(),
+            OpenAISpeech(),
+        )
     return _formats
 
 

@@ -7,6 +7,7 @@ shape of the body decide, and the provider is the wire format's own unless a set
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from otel_agents.wire.formats import RequestFacts, WireFormat, formats
@@ -27,7 +28,13 @@ def format_of(path: str) -> WireFormat | None:
     A format whose calls depend on the path (the model is in it) has a method ``at(path)`` that
     answers the format to use there.
     """
-    for wire_format in formats():
+    return _format_of(path, formats())
+
+
+@lru_cache(512)
+def _format_of(path: str, known: tuple[WireFormat, ...]) -> WireFormat | None:
+    """Apps post to few paths, mostly to others than models'; those are not to pay for a dozen formats."""
+    for wire_format in known:
         if wire_format.matches(path):
             at = getattr(wire_format, "at", None)
             found: WireFormat = wire_format if at is None else at(path)

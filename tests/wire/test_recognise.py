@@ -42,7 +42,7 @@ def test_by_host_or_path(wired: Wired, url: str, provider: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://api.openai.com/v1/embeddings",
+        "https://api.openai.com/v1/moderations",
         "https://api.openai.com/v1/files",
         "https://api.anthropic.com/v1/messages/count_tokens",
         "http://localhost/v1/chat/completions/c1",

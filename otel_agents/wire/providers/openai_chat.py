@@ -10,6 +10,7 @@ from otel_agents import semconv
 from otel_agents.wire import sse, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
 from otel_agents.wire.providers import openai_azure
+from otel_agents.wire.providers.openai_errors import take_error
 from otel_agents.wire.providers.openai_usage import ChatUsage, chat_usage, modalities
 
 _PATH: Final = "/chat/completions"
@@ -225,25 +226,10 @@ def _take(facts: ResponseFacts, reasons: dict[int, str], response: _Response) ->
                 reasons[index] = choice.finish_reason
             else:
                 reasons.setdefault(index, "")
-    if tolerant.opens(response.error) in (b"{", b'"'):
-        _take_error(facts, response.error)
+    take_error(facts, response.error)
 
 
 def _take_usage(facts: ResponseFacts, usage: ChatUsage) -> None:
     facts.usage = chat_usage(usage) or facts.usage
     if usage.prompt_tokens_details is not None or usage.completion_tokens_details is not None:
         facts.attributes.update(modalities(facts.usage))
-
-
-def _take_error(facts: ResponseFacts, raw: msgspec.Raw) -> None:
-    """``{"message", "type", "code"}``, or just a text as some compatible servers send it."""
-    try:
-        error = tolerant.decode_any(raw)
-    except ValueError:
-        return
-    if isinstance(error, dict):
-        facts.error_message = tolerant.text(error.get("message")) or facts.error_message
-        kind = tolerant.text(error.get("type")) or tolerant.text(error.get("code"))
-        facts.error_type = kind or facts.error_type or "_OTHER"
-    elif isinstance(error, str) and error:
-        facts.error_message, facts.error_type = error, facts.error_type or "_OTHER"

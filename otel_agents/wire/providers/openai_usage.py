@@ -13,6 +13,7 @@ and not by the provider's name, because they also come through proxies:
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -184,6 +185,18 @@ def token_usage(usage: TokenUsage, web_searches: int = 0) -> Usage | None:
         web_searches=web_searches,
         cost=cost,
     )
+
+
+def last_usage(body: bytes) -> TokenUsage | None:
+    """The last ``usage`` in a body that is not whole; quotes in texts are escaped, so it is a field."""
+    start = max(body.rfind(b'"usage":{'), body.rfind(b'"usage": {'))
+    if start < 0:
+        return None
+    text = body[body.index(b"{", start) :].decode("utf-8", "replace")
+    try:
+        return msgspec.convert(json.JSONDecoder().raw_decode(text)[0], TokenUsage, strict=False)
+    except ValueError:
+        return None
 
 
 def modalities(usage: Usage | None) -> dict[str, AttributeValue]:
