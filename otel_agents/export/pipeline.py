@@ -31,8 +31,10 @@ Edge = Callable[[ReadableSpan], ReadableSpan | None]
 Deferred = Callable[[], Mapping[str, "AttributeValue"]]
 
 _DEFERRED_LIMIT: Final = 50_000
-#: Failed batches are tried again; after this many times the batch is given up and counted.
-_ATTEMPTS: Final = 20
+#: Seconds for which a batch that the backend refuses is tried again; then it is given up and counted.
+_GIVE_UP_AFTER: Final = 900.0
+#: Seconds between two attempts while somebody waits in ``flush()``.
+_FLUSH_STEP: Final = 0.25
 _RETRY_DELAY: Final = (1.0, 30.0)
 
 
@@ -68,7 +70,7 @@ class SpanPipeline(SpanProcessor):
         self._max_queue = max_queue
         self._max_batch = max_batch
         self._ledger = Ledger()
-        self._attempts = 0
+        self._failures, self._failing_since = 0, 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -77,7 +79,7 @@ class SpanPipeline(SpanProcessor):
         self._deferred: OrderedDict[int, Deferred] = OrderedDict()
         self._deferred_lock = threading.Lock()
         self._wake = threading.Event()
-        self._sending = threading.Lock()
+        self._progress = threading.Event()
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self._stopped = False
@@ -120,50 +122,40 @@ class SpanPipeline(SpanProcessor):
     def flush(self, timeout: float = 10.0) -> FlushResult:
         """Sends what has ended so far. Returns when it is sent or ``timeout`` seconds are over."""
         started = time.monotonic()
-        deadline = started + timeout
-        while self._waiting() and time.monotonic() < deadline:
-            if not self._sending.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
-                break
-            try:
-                sent = self._send_batch()
-            finally:
-                self._sending.release()
-            if not sent and self._waiting():
-                time.sleep(min(0.2, max(deadline - time.monotonic(), 0.0)))
+        self._drain(started + timeout)
         return self._ledger.take(self._waiting(), time.monotonic() - started)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         # Called by a provider that others flush too: what it sends is reported by our own flush().
-        deadline = time.monotonic() + timeout_millis / 1000
-        while self._waiting() and time.monotonic() < deadline:
-            with self._sending:
-                if not self._send_batch():
-                    return False
+        self._drain(time.monotonic() + timeout_millis / 1000)
         return not self._waiting()
 
     def close(self, timeout: float = 5.0) -> FlushResult:
         """Sends what is left for at most ``timeout`` seconds, then counts the rest as dropped."""
         if self._stopped:
             return FlushResult()
-        result = self.flush(timeout)
+        started = time.monotonic()
+        self._drain(started + timeout)
         self._stopped = True
         self._wake.set()
-        if result.pending:
-            self._note("dropped", result.pending, "shutdown")
-            lost = self._ledger.take(0, 0.0)
-            result = FlushResult(
-                delivered=result.delivered + lost.delivered,
-                dropped=result.dropped + lost.dropped,
-                filtered=result.filtered,
-                reasons={**result.reasons, **lost.reasons},
-                elapsed=result.elapsed,
-            )
-            logger.warning("otel-agents: %d spans could not be sent before the end", result.dropped)
-        self._exporter.shutdown()
+        self._exporter.shutdown()  # ends a request that is being tried again
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
-        return result
+        if lost := self._waiting():
+            self._note("dropped", lost, "shutdown")
+            logger.warning("otel-agents: %d spans could not be sent before the end", lost)
+        return self._ledger.take(0, time.monotonic() - started)
+
+    def _drain(self, deadline: float) -> None:
+        """Has the pipeline's thread send everything now, and waits for it until ``deadline``.
+
+        The caller only waits: a request that hangs must not hold it longer than it has asked for.
+        """
+        while self._waiting() and (left := deadline - time.monotonic()) > 0:
+            self._progress.clear()
+            self._wake.set()
+            self._progress.wait(min(left, _FLUSH_STEP))
 
     def shutdown(self) -> None:
         # The provider that we were added to is going down; it may not be ours, but it has no more spans.
@@ -191,11 +183,10 @@ class SpanPipeline(SpanProcessor):
             self._wake.clear()
             pause = self._delay
             while self._waiting() and not self._stopped:
-                with self._sending:
-                    if not self._send_batch():
-                        low, high = _RETRY_DELAY
-                        pause = min(low * 2 ** min(self._attempts, 5), high)
-                        break
+                if not self._send_batch():
+                    low, high = _RETRY_DELAY
+                    pause = min(low * 2 ** min(self._failures, 5), high)
+                    break
 
     def _send_batch(self) -> bool:
         """Completes and sends up to one batch; False when the backend did not take it."""
@@ -206,17 +197,24 @@ class SpanPipeline(SpanProcessor):
             else:
                 self._ready.append(completed)
         batch = [self._ready[index] for index in range(min(len(self._ready), self._max_batch))]
-        if not batch:
-            return True
+        if batch and not self._delivered(batch):
+            return False
+        self._progress.set()
+        return True
+
+    def _delivered(self, batch: list[ReadableSpan]) -> bool:
+        """Sends ``batch``, the head of the queue, and takes it off when its fate is decided."""
         if self._export(batch) is SpanExportResult.SUCCESS:
             outcome, reason = "delivered", None
         else:
-            self._attempts += 1
-            if self._attempts < _ATTEMPTS:
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            self._failures += 1
+            if now - self._failing_since < _GIVE_UP_AFTER:
                 return False
             outcome, reason = "dropped", "export_failed"
-            logger.warning("otel-agents: gave up on %d spans after %d attempts", len(batch), self._attempts)
-        self._attempts = 0
+            logger.warning("otel-agents: gave up on %d spans after %d attempts", len(batch), self._failures)
+        self._failures, self._failing_since = 0, 0.0
         for _ in batch:
             self._ready.popleft()
         self._note(outcome, len(batch), reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -144,6 +145,32 @@ def test_a_flush_that_runs_out_of_time_says_so_and_keeps_the_spans() -> None:
     assert (result.delivered, result.pending, result.ok) == (0, 1, False)
     backend.refuse = 0
     assert made.flush().delivered == 1
+
+
+def test_a_backend_that_hangs_holds_nobody_longer_than_asked() -> None:
+    backend = Backend()
+    backend.gate.clear()
+    made = pipeline(backend)
+    tracer_of(made).start_span("span").end()
+    started = time.monotonic()
+    result = made.flush(timeout=0.2)
+    assert (result.delivered, result.pending) == (0, 1)
+    assert time.monotonic() - started < 5, "the request itself would hang for ever"
+    backend.gate.set()
+    assert made.flush().delivered == 1
+
+
+def test_a_batch_that_is_refused_for_too_long_is_given_up_and_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("otel_agents.export.pipeline._GIVE_UP_AFTER", 0.0)
+    backend = Backend()
+    backend.refuse = 1
+    made = pipeline(backend)
+    tracer_of(made).start_span("span").end()
+    result = made.flush()
+    assert (result.delivered, result.dropped, dict(result.reasons)) == (0, 1, {"export_failed": 1})
+    assert "gave up on 1 spans" in caplog.text
 
 
 def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
