@@ -12,6 +12,8 @@ from typing import Final
 
 import wrapt
 
+from otel_agents.frameworks import is_disabled
+
 logger = logging.getLogger(__name__)
 
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation.httpx"
@@ -39,6 +41,8 @@ def _enable() -> None:
         from opentelemetry.instrumentation import httpx as module
 
         for client, name in _INSTRUMENTORS.items():
+            if is_disabled(client):
+                continue
             instrumentor = getattr(module, name)()
             if client in sys.modules and not instrumentor.is_instrumented_by_opentelemetry:
                 instrumentor.instrument()

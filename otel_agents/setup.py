@@ -84,19 +84,37 @@ def instrument() -> None:
     """Hooks the HTTP clients that model calls go through, and threads. Calling it again changes nothing.
 
     Needs no ``configure()``: spans then go to whatever tracer provider is global. Libraries are
-    hooked when they are imported; none is imported here.
+    hooked when they are imported; none is imported here. Installed instrumentors of agent frameworks
+    are enabled with them. ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` lists what is to be left alone.
     """
-    from opentelemetry.instrumentation.threading import ThreadingInstrumentor
-
-    from otel_agents import wire
+    from otel_agents import frameworks, wire
     from otel_agents.instrumentation import instrument_http_clients
 
+    if frameworks.is_disabled("otel_agents"):
+        return
     with _lock:
-        threads = ThreadingInstrumentor()
-        if not threads.is_instrumented_by_opentelemetry:
-            threads.instrument()
+        if not frameworks.is_disabled("threading"):
+            from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+            threads = ThreadingInstrumentor()
+            if not threads.is_instrumented_by_opentelemetry:
+                threads.instrument()
         wire.install()
         instrument_http_clients()
+        frameworks.enable_frameworks()
+
+
+def uninstrument() -> None:
+    """Stops watching model calls; those under way are still recorded. Calling it again changes nothing."""
+    from otel_agents import wire
+
+    with _lock:
+        wire.uninstall()
+
+
+def configured() -> bool:
+    """Whether :func:`configure` is in force."""
+    return _configured is not None
 
 
 def flush(timeout: float = 10.0) -> FlushResult:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "run": "run",
     "config": "config",
+    "instrumentations": "instrumentations",
     "demo": "demo",
     "up": "up",
     "down": "down",
