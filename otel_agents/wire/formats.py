@@ -67,6 +67,10 @@ Content = dict[str, list[Any]]
 class WireFormat(Protocol):
     """One HTTP API of one kind of provider. Every method may raise ValueError for what it cannot read.
 
+    Some formats have more methods, which are asked for when they are there: ``at(path)`` (see
+    ``recognise``), ``is_stream(head, headers)`` for streams that are no server-sent events, and
+    ``salvage(head, tail)``, a small body made of both ends of one that was too big (see ``reading``).
+
     Attributes:
         name: unique, such as ``openai.chat``.
         provider: value of ``gen_ai.provider.name`` when the host does not tell.
@@ -112,6 +116,14 @@ def formats() -> tuple[WireFormat, ...]:
     global _formats
     if _formats is None:
         from otel_agents.wire.providers.anthropic_messages import AnthropicMessages
+        from otel_agents.wire.providers.cohere_chat import CohereChat
+        from otel_agents.wire.providers.cohere_embed import CohereEmbed
+        from otel_agents.wire.providers.gemini_embed import GeminiEmbed
+        from otel_agents.wire.providers.gemini_generate import GeminiGenerate
+        from otel_agents.wire.providers.gemini_partners import VertexAnthropic, VertexMistral
+        from otel_agents.wire.providers.mistral_chat import MistralAgents, MistralFim
+        from otel_agents.wire.providers.ollama_chat import OllamaChat, OllamaGenerate
+        from otel_agents.wire.providers.ollama_embed import OllamaEmbed
         from otel_agents.wire.providers.openai_audio import OpenAISpeech, OpenAITranscription
         from otel_agents.wire.providers.openai_chat import OpenAIChat
         from otel_agents.wire.providers.openai_completions import OpenAICompletions
@@ -123,6 +135,17 @@ def formats() -> tuple[WireFormat, ...]:
             *_from_entry_points(),
             OpenAIChat(),
             AnthropicMessages(),
+            GeminiGenerate(),
+            GeminiEmbed(),
+            VertexAnthropic(),
+            VertexMistral(),
+            MistralFim(),
+            MistralAgents(),
+            CohereChat(),
+            CohereEmbed(),
+            OllamaChat(),
+            OllamaGenerate(),
+            OllamaEmbed(),
             OpenAIResponses(),
             OpenAIEmbeddings(),
             OpenAICompletions(),
@@ -131,6 +154,18 @@ def formats() -> tuple[WireFormat, ...]:
             OpenAISpeech(),
         )
     return _formats
+
+
+def dialect(wire_format: WireFormat, provider: str | None) -> WireFormat:
+    """The format as ``provider`` speaks it: Mistral's chat has OpenAI's path and words of its own."""
+    if not _dialects:
+        from otel_agents.wire.providers.mistral_chat import MistralChat
+
+        _dialects["openai.chat", "mistral_ai"] = MistralChat()
+    return _dialects.get((wire_format.name, provider or ""), wire_format)
+
+
+_dialects: dict[tuple[str, str], WireFormat] = {}
 
 
 def register(wire_format: WireFormat) -> None:

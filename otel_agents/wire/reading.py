@@ -24,11 +24,13 @@ def read(
 
     ``complete``: the caller read the body to its end, so that an empty one is worth a word.
     """
-    streamed = is_stream(body.head, headers)
+    framed = getattr(wire_format, "is_stream", None)
+    streamed = is_stream(body.head, headers) or (framed is not None and framed(body.head, headers))
     data = body.head
     if body.tail is not None:
         # A gap between the two; the line that it cuts is not valid JSON and is skipped.
-        data = b"%b\n\n%b" % (body.head, body.tail) if streamed else salvage.essentials(body.head, body.tail)
+        rest = getattr(wire_format, "salvage", salvage.essentials)
+        data = b"%b\n\n%b" % (body.head, body.tail) if streamed else rest(body.head, body.tail)
     if not data:
         nothing = body.problem or ("empty" if complete else None)
         return (

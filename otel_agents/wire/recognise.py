@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from otel_agents.wire.formats import RequestFacts, WireFormat, formats
+from otel_agents.wire.formats import RequestFacts, WireFormat, dialect, formats
 from otel_agents.wire.hosts import provider_of
 
 
@@ -47,6 +47,7 @@ def recognise(
 ) -> Recognised | None:
     """Decides on a POST whose path is that of ``wire_format``; ``body`` None means that it cannot be seen."""
     provider = provider_of(host, port, named, wire_format.provider)
+    wire_format = dialect(wire_format, provider)
     facts: RequestFacts | None = None
     if body is not None:
         try:
