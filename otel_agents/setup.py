@@ -129,11 +129,10 @@ def flush(timeout: float = 10.0) -> FlushResult:
     current.worker.drain()
     result = current.pipeline.flush(timeout) if current.pipeline is not None else FlushResult()
     left = max(deadline - time.monotonic(), 0.1)
-    for provider in (current.logger_provider, current.meter_provider):
-        if provider is not None:
-            _quietly(provider.force_flush, timeout_millis=int(left * 1000))
+    providers = [one for one in (current.logger_provider, current.meter_provider) if one is not None]
+    _within(left, *(provider.force_flush for provider in providers))
     if current.scores is not None:
-        current.scores.flush(left)
+        current.scores.flush(max(deadline - time.monotonic(), 0.1))
     return result
 
 
@@ -166,17 +165,29 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
     if made.scores is not None:
         made.scores.flush(left())
         made.scores.close()
-    for provider in (made.logger_provider, made.meter_provider):
-        if provider is not None:
-            _quietly(provider.force_flush, timeout_millis=int(left() * 1000))
-            _quietly(provider.shutdown)
+    # Shutting a provider down exports what it has once more.
+    rest = [one for one in (made.logger_provider, made.meter_provider) if one is not None]
+    _within(left(), *(provider.shutdown for provider in rest))
     runtime.replace(None)
     return result
 
 
-def _quietly(function: Callable[..., object], **arguments: Any) -> None:
+def _within(seconds: float, *functions: Callable[[], object]) -> None:
+    """Runs ``functions`` side by side for at most ``seconds``; one that hangs is left behind.
+
+    The SDK's exporters keep to their own timeouts (ten seconds, each), whatever they are asked.
+    """
+    deadline = time.monotonic() + seconds
+    threads = [threading.Thread(target=_quietly, args=(function,), daemon=True) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0.0))
+
+
+def _quietly(function: Callable[[], object]) -> None:
     try:
-        function(**arguments)
+        function()
     except Exception:
         logger.debug("otel-agents: error while stopping", exc_info=True)
 

@@ -29,3 +29,8 @@ def clean_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     setup.shutdown(timeout=1.0)
     runtime.replace(before)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names byte cases by their length: their content may hold the time (gzip) and differ between workers."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None

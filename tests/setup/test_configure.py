@@ -191,6 +191,23 @@ def test_an_exiting_process_sends_what_it_has(backend: StubBackend, tmp_path: Pa
     assert "gen_ai.invoke_agent.duration" in backend.metric_names()
 
 
+def test_a_dead_collector_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(
+        "import time, otel_agents\n"
+        "otel_agents.configure(otlp_endpoint='http://127.0.0.1:9')\n"
+        "with otel_agents.agent('a'): pass\n"
+        "otel_agents.score('quality', 1.0)\n"
+        "started = time.monotonic()\n"
+        "result = otel_agents.shutdown(timeout=1.0)\n"
+        "print(result.dropped, dict(result.reasons), time.monotonic() - started < 5)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(app)], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.stdout.strip() == "1 {'shutdown': 1} True", done.stderr
+
+
 def test_a_forked_child_counts_under_a_name_of_its_own(backend: StubBackend, tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(
