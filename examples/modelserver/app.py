@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 
 from modelserver import anthropic_messages, openai_chat
 from modelserver.exchange import Format
-from modelserver.handling import handle
+from modelserver.handling import fetch, handle, submit
+from modelserver.openai_responses import Responses
 from modelserver.prices import CATALOGUE
 from modelserver.scenario import UnknownScenario
 from modelserver.state import State
@@ -23,6 +24,7 @@ ANTHROPIC: Format = anthropic_messages
 
 def create_app(state: State) -> Starlette:
     """The application around ``state``."""
+    answering = Responses(state.responses)
 
     async def chat(request: Request) -> ASGIApp:
         return await handle(state, request, OPENAI)
@@ -32,6 +34,24 @@ def create_app(state: State) -> Starlette:
 
     async def embed(request: Request) -> ASGIApp:
         return await handle(state, request, OPENAI, operation="embeddings")
+
+    async def respond(request: Request) -> ASGIApp:
+        return await handle(state, request, answering)
+
+    async def retrieve(request: Request) -> ASGIApp:
+        return await fetch(state, request, answering)
+
+    async def draw(request: Request) -> ASGIApp:
+        return await handle(state, request, OPENAI, operation="images")
+
+    async def transcribe(request: Request) -> ASGIApp:
+        return await handle(state, request, OPENAI, operation="transcription")
+
+    async def speak(request: Request) -> ASGIApp:
+        return await handle(state, request, OPENAI, operation="speech")
+
+    async def batch(request: Request) -> ASGIApp:
+        return await submit(state, request, OPENAI)
 
     async def count_tokens(request: Request) -> ASGIApp:
         return await handle(state, request, ANTHROPIC, operation="count_tokens")
@@ -62,6 +82,14 @@ def create_app(state: State) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/embeddings", embed, methods=["POST"]),
+            Route("/v1/responses", respond, methods=["POST"]),
+            Route("/v1/responses/{id}", retrieve),
+            Route("/v1/images/generations", draw, methods=["POST"]),
+            Route("/v1/audio/transcriptions", transcribe, methods=["POST"]),
+            Route("/v1/audio/speech", speak, methods=["POST"]),
+            Route("/v1/batches", batch, methods=["POST"]),
+            Route("/openai/deployments/{deployment}/chat/completions", chat, methods=["POST"]),
+            Route("/openai/deployments/{deployment}/embeddings", embed, methods=["POST"]),
             Route("/v1/messages", messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/v1/models", models),

@@ -31,7 +31,15 @@ def compose(state: State, exchange: Exchange) -> None:
         thought = -(-thought // 64) * 64
     use = _cached(state, exchange)
     exchange.bill = replace(
-        Bill(prompt.tokens, max(visible + thought, 1), use.read, use.write, use.write_1h, thought),
+        Bill(
+            prompt.tokens,
+            max(visible + thought, 1),
+            use.read,
+            use.write,
+            use.write_1h,
+            thought,
+            web_searches=int(prompt.web_search),
+        ),
         **reply.get("usage", {}),
     )
 

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp
 
-from modelserver import anthropic_messages, embeddings
+from modelserver import anthropic_messages, media
 from modelserver.composing import compose
 from modelserver.delivery import Delivery, Dropped, broken_event, crlf, failing
 from modelserver.exchange import Exchange, Format, Piece, compact
 from modelserver.ledger import Entry
-from modelserver.prices import Bill, answering_name, find
+from modelserver.openai_responses import Responses
+from modelserver.prices import Bill, answering_name, deployed, find
 from modelserver.prompt import BadRequest
 from modelserver.scenario import ORDINARY, Scenario, UnknownScenario, parse, planned
 from modelserver.state import Received, State
@@ -34,7 +35,7 @@ class _Refused(Exception):
 
 
 async def handle(state: State, request: Request, wire: Format, operation: str = "chat") -> ASGIApp:
-    """The response to ``request``; ``operation``: chat, embeddings or count_tokens."""
+    """The response to ``request``; ``operation``: chat, count_tokens or one of ``media.OPERATIONS``."""
     raw = await request.body()
     path = request.url.path
     state.requests.append(Received(request.method, path, dict(request.headers), raw[:65536]))
@@ -42,28 +43,74 @@ async def handle(state: State, request: Request, wire: Format, operation: str = 
     try:
         return _accepted(state, request, wire, operation, raw, exchange)
     except (_Refused, BadRequest) as refused:
-        status = refused.status if isinstance(refused, _Refused) else 400
-        state.ledger.error(status)
-        body = wire.error(status, refused.message, exchange.request_id, refused.param)
-        headers = wire.headers(exchange.request_id)
-        if status in _RETRYABLE:
-            headers["x-should-retry"] = "true"
-            if status == 429:
-                headers["retry-after"] = "1"
-            # Both SDKs prefer this one; it keeps tests fast.
-            headers["retry-after-ms"] = str(max(int(state.latency.first * 1000), 1))
-        return JSONResponse(body, status_code=status, headers=headers)
+        return _refusal(state, wire, exchange, refused)
+
+
+async def fetch(state: State, request: Request, wire: Responses) -> ASGIApp:
+    """A response that was made before, as JSON or as its events again. Nothing is billed for it."""
+    state.requests.append(Received(request.method, request.url.path, dict(request.headers), b""))
+    exchange = Exchange(wire.provider)
+    try:
+        _key(request, wire)
+        found = wire.fetched(request.path_params["id"])
+        if found is None:
+            raise _Refused(404, f"Response with id '{request.path_params['id']}' not found.")
+    except _Refused as refused:
+        return _refusal(state, wire, exchange, refused)
+    made, reply = found
+    headers = wire.headers(exchange.request_id)
+    if request.query_params.get("stream") != "true":
+        return JSONResponse(reply, headers=headers)
+    headers["content-type"] = "text/event-stream; charset=utf-8"
+    pieces = wire.stream(made)
+    return Delivery(
+        pieces, lambda *_: None, headers=headers, scenario=ORDINARY, latency=state.latency, gaps=True
+    )
+
+
+async def submit(state: State, request: Request, wire: Format) -> ASGIApp:
+    """A batch that is accepted."""
+    raw = await request.body()
+    state.requests.append(Received(request.method, request.url.path, dict(request.headers), raw[:65536]))
+    exchange = Exchange(wire.provider)
+    try:
+        _key(request, wire)
+        return JSONResponse(media.batch(_parsed(raw)), headers=wire.headers(exchange.request_id))
+    except (_Refused, BadRequest) as refused:
+        return _refusal(state, wire, exchange, refused)
+
+
+def _key(request: Request, wire: Format) -> None:
+    key = wire.key(request.headers)
+    if key is None or "invalid" in key:
+        raise _Refused(401)
+
+
+def _refusal(state: State, wire: Format, exchange: Exchange, refused: _Refused | BadRequest) -> ASGIApp:
+    status = refused.status if isinstance(refused, _Refused) else 400
+    state.ledger.error(status)
+    body = wire.error(status, refused.message, exchange.request_id, refused.param)
+    headers = wire.headers(exchange.request_id)
+    if status in _RETRYABLE:
+        headers["x-should-retry"] = "true"
+        if status == 429:
+            headers["retry-after"] = "1"
+        # Both SDKs prefer this one; it keeps tests fast.
+        headers["retry-after-ms"] = str(max(int(state.latency.first * 1000), 1))
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 def _accepted(
     state: State, request: Request, wire: Format, operation: str, raw: bytes, exchange: Exchange
 ) -> ASGIApp:
     """The response to a request that is fine; raises ``_Refused`` or ``BadRequest`` otherwise."""
-    key = wire.key(request.headers)
-    if key is None or "invalid" in key:
-        raise _Refused(401)
-    body = _parsed(raw)
+    _key(request, wire)
+    kind = request.headers.get("content-type", "")
+    body = media.form(raw, kind) if kind.startswith("multipart/") else _parsed(raw)
     model, suffix = _split_model(body.get("model"))
+    if "deployment" in request.path_params:
+        model, suffix = _split_model(request.path_params["deployment"])
+        model = deployed(model)
     exchange.body = {**body, "model": model}
     explicit = _scenario(state, request, suffix)
     if explicit is not None and explicit.status is not None:
@@ -77,8 +124,9 @@ def _accepted(
         raise BadRequest("anthropic-version: header is required")
     retries = int(request.headers.get("x-stainless-retry-count") or 0)
     try:
-        if operation == "embeddings":
-            return _embedded(state, request, wire, exchange, retries)
+        if operation in media.OPERATIONS:
+            exchange.scenario = explicit or ORDINARY
+            return _made(state, request, wire, exchange, retries, operation)
         if operation == "chat" and wire.provider == "anthropic":
             anthropic_messages.check(exchange.body)
         exchange.prompt = wire.read(exchange.body)
@@ -94,16 +142,29 @@ def _accepted(
     return _sent(state, request, wire, exchange, retries)
 
 
-def _sent(state: State, request: Request, wire: Format, exchange: Exchange, retries: int) -> ASGIApp:
-    flags = exchange.scenario.flags
-    if "drop" in flags or "hang" in flags:
+def _no_answer(state: State, scenario: Scenario) -> ASGIApp | None:
+    """What comes instead of the provider's answer, if the scenario wants that."""
+    if "drop" in scenario.flags or "hang" in scenario.flags:
         state.ledger.error("dropped")
-        return Dropped(exchange.scenario.number("hang", 30) if "hang" in flags else 0.0)
-    if "html" in flags:
-        status = int(exchange.scenario.number("html", 200))
+        return Dropped(scenario.number("hang", 30) if "hang" in scenario.flags else 0.0)
+    if "html" in scenario.flags:
+        status = int(scenario.number("html", 200))
         state.ledger.error(f"html {status}")
         return HTMLResponse("<!doctype html><title>Gateway</title><h1>Sign in</h1>", status)
+    return None
+
+
+def _sent(state: State, request: Request, wire: Format, exchange: Exchange, retries: int) -> ASGIApp:
+    flags = exchange.scenario.flags
+    nothing = _no_answer(state, exchange.scenario)
+    if nothing is not None:
+        return nothing
     compose(state, exchange)
+    if isinstance(wire, Responses) and exchange.prompt.background and not exchange.prompt.stream:
+        entry = _bill(state, request, exchange, exchange.bill, retries, reported=False)
+        reply = wire.queued(exchange, entry)
+        entry.response_id = exchange.response_id
+        return JSONResponse(reply, headers=wire.headers(exchange.request_id))
     stream = exchange.prompt.stream
     pieces = wire.stream(exchange) if stream else iter([_whole(wire, exchange)])
     if "stream_error" in flags and stream:
@@ -141,11 +202,32 @@ def _whole(wire: Format, exchange: Exchange) -> Piece:
     return Piece(data, exchange.bill.output, final=True)
 
 
-def _embedded(state: State, request: Request, wire: Format, exchange: Exchange, retries: int) -> ASGIApp:
+def _made(
+    state: State, request: Request, wire: Format, exchange: Exchange, retries: int, operation: str
+) -> ASGIApp:
+    """The answer to a request that is no conversation."""
+    nothing = _no_answer(state, exchange.scenario)
+    if nothing is not None:
+        return nothing
     exchange.model = answering_name(exchange.body["model"])
-    reply, tokens = embeddings.embed(exchange.body, exchange.model)
-    _bill(state, request, exchange, Bill(input=tokens), retries, operation="embeddings")
-    return JSONResponse(reply, headers=wire.headers(exchange.request_id))
+    made = media.OPERATIONS[operation](exchange.body, exchange.model)
+    exchange.prompt.stream = made.events is not None
+    unreadable = {"cut", "truncate"} & exchange.scenario.flags.keys()
+
+    def done(tokens: int, complete: bool) -> None:
+        _bill(
+            state, request, exchange, made.bill, retries,
+            partial=made.events is not None and not complete,
+            reported=complete and made.shown and not unreadable,
+            operation=operation,
+        )  # fmt: skip
+
+    kind = made.content_type if made.events is None else "text/event-stream; charset=utf-8"
+    headers = {"content-type": kind, **wire.headers(exchange.request_id)}
+    return Delivery(
+        made.pieces(), done,
+        headers=headers, scenario=exchange.scenario, latency=state.latency, gaps=made.events is not None,
+    )  # fmt: skip
 
 
 def _bill(
@@ -158,8 +240,8 @@ def _bill(
     partial: bool = False,
     reported: bool = True,
     operation: str = "chat",
-) -> None:
-    state.ledger.bill(
+) -> Entry:
+    return state.ledger.bill(
         Entry(
             request_id=exchange.request_id,
             response_id=exchange.response_id,

@@ -18,7 +18,7 @@ class Entry:
     """One billed call.
 
     Attributes:
-        operation: "chat" or "embeddings".
+        operation: "chat", "embeddings", "images", "transcription" or "speech".
         model: the name that the answer carried; ``request_model`` is what the client asked for.
         partial: the stream ended early, and the call was billed for what had been produced.
         reported: the client was sent the whole usage. False for cut streams, and for streams
@@ -62,10 +62,11 @@ class Ledger:
         self._entries: list[Entry] = []
         self._errors: Counter[str] = Counter()
 
-    def bill(self, entry: Entry) -> None:
-        """Adds one billed call."""
+    def bill(self, entry: Entry) -> Entry:
+        """Adds one billed call, and returns it."""
         with self._lock:
             self._entries.append(entry)
+        return entry
 
     def error(self, status: int | str) -> None:
         """Counts an answer that no provider bills, by HTTP status (or "dropped")."""

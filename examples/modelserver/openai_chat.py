@@ -24,7 +24,9 @@ _ERRORS: Final[dict[int, tuple[str, str | None, str]]] = {
 
 
 def key(headers: Mapping[str, str]) -> str | None:
-    """OpenAI reads a bearer token only."""
+    """A bearer token; Azure has a header of its own."""
+    if "api-key" in headers:
+        return headers["api-key"].strip() or None
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 

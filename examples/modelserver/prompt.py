@@ -38,6 +38,8 @@ class Prompt:
         json_schema: the schema that the answer must follow; {} for any JSON object; None for text.
         thinking: tokens of hidden or visible thought are wanted.
         max_tokens: the output's limit in tokens, or None.
+        background: the client does not wait for the answer but fetches it later.
+        web_search: the model searches the web once before it answers.
     """
 
     model: str
@@ -54,6 +56,8 @@ class Prompt:
     stream: bool = False
     include_usage: bool = True
     stop: Sequence[str] = ()
+    background: bool = False
+    web_search: bool = False
 
     @property
     def tokens(self) -> int:

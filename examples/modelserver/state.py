@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from modelserver.caching import PromptCache
 from modelserver.delivery import Latency
 from modelserver.ledger import Ledger
+from modelserver.openai_responses import Stored
 from modelserver.scenario import Script
 
 
@@ -31,6 +32,7 @@ class State:
     ledger: Ledger = field(default_factory=Ledger)
     cache: PromptCache = field(default_factory=PromptCache)
     script: Script = field(default_factory=Script)
+    responses: dict[str, Stored] = field(default_factory=dict)
     requests: deque[Received] = field(default_factory=lambda: deque(maxlen=2000))
 
     def reset(self) -> None:
@@ -38,4 +40,5 @@ class State:
         self.ledger.reset()
         self.cache.clear()
         self.script.clear()
+        self.responses.clear()
         self.requests.clear()
