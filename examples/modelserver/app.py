@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from modelserver import anthropic_messages, openai_chat
 from modelserver.exchange import Format
 from modelserver.handling import fetch, handle, submit
+from modelserver.more_apis import more_routes
 from modelserver.openai_responses import Responses
 from modelserver.prices import CATALOGUE
 from modelserver.scenario import UnknownScenario
@@ -92,6 +93,7 @@ def create_app(state: State) -> Starlette:
             Route("/openai/deployments/{deployment}/embeddings", embed, methods=["POST"]),
             Route("/v1/messages", messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
+            *more_routes(state),
             Route("/v1/models", models),
             Route("/ledger", ledger),
             Route("/ledger/reset", reset, methods=["POST"]),
