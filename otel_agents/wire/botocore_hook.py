@@ -7,7 +7,6 @@ is built on botocore's clients. aiobotocore sends through aiohttp, which has a h
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,7 +21,6 @@ from otel_agents.wire.wrapping import Hooks
 logger = logging.getLogger(__name__)
 
 _PORTS: Final = {"https": 443, "http": 80}
-_ATTEMPT: Final = re.compile(r"attempt=(\d{1,4})")
 
 _hooks: Final = Hooks()
 
@@ -66,9 +64,6 @@ def _begin(request: Any) -> Call | None:
             return None
         port = url.port or _PORTS.get(url.scheme, 0)
         headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-        attempt = _ATTEMPT.search(headers.get("amz-sdk-request", ""))
-        if attempt is not None:  # the SDK's own count of its retries, under the name that is looked for
-            headers["x-stainless-retry-count"] = str(int(attempt.group(1)) - 1)
         known = set(headers)
         call = calls.begin(wire_format, url.hostname or "", port, in_memory(request.body), headers)
         for name in headers.keys() - known:

@@ -16,6 +16,7 @@ from typing import Final
 
 HEAD_BYTES: Final = 4 * 1024 * 1024
 TAIL_BYTES: Final = 256 * 1024
+_STREAM_TYPES: Final = ("text/event-stream", "application/vnd.amazon.eventstream")
 #: Chunks after which no more arrival times are kept.
 _MAX_TIMES: Final = 20_000
 #: A compressed body may grow to this much; what is beyond counts as truncated.
@@ -89,7 +90,7 @@ def is_stream(body: bytes, headers: Mapping[str, str]) -> bool:
         return True
     if start.startswith((b"{", b"[", b"<")):
         return False
-    return headers.get("content-type", "").startswith("text/event-stream")
+    return headers.get("content-type", "").startswith(_STREAM_TYPES)
 
 
 def decompress(data: bytes, encoding: str) -> tuple[bytes, str | None]:

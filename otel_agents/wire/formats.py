@@ -116,6 +116,8 @@ def formats() -> tuple[WireFormat, ...]:
     global _formats
     if _formats is None:
         from otel_agents.wire.providers.anthropic_messages import AnthropicMessages
+        from otel_agents.wire.providers.bedrock_converse import BedrockConverse
+        from otel_agents.wire.providers.bedrock_invoke import BedrockInvoke
         from otel_agents.wire.providers.cohere_chat import CohereChat
         from otel_agents.wire.providers.cohere_embed import CohereEmbed
         from otel_agents.wire.providers.gemini_embed import GeminiEmbed
@@ -135,6 +137,8 @@ def formats() -> tuple[WireFormat, ...]:
             *_from_entry_points(),
             OpenAIChat(),
             AnthropicMessages(),
+            BedrockConverse(),
+            BedrockInvoke(),
             GeminiGenerate(),
             GeminiEmbed(),
             VertexAnthropic(),

@@ -41,6 +41,10 @@ def read(
     try:
         facts = wire_format.read_response(data, streamed, request)
         facts.unreadable = facts.unreadable or body.problem
+        # Formats whose API says something in the response's headers have this method.
+        read_headers = getattr(wire_format, "read_headers", None)
+        if read_headers is not None:
+            read_headers(facts, headers)
     except ValueError:
         facts = _nothing(request, body.problem or _name(data))
     except Exception:
