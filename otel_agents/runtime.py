@@ -193,6 +193,14 @@ class Runtime:
             severity_number=SeverityNumber.INFO,
         )
 
+    def settle(self) -> None:
+        """Has everything counted that is over, or is over now that somebody looks.
+
+        Failed model calls stay open for a while, because another attempt may follow; this ends them.
+        """
+        self.worker.hurry()
+        self.worker.drain()
+
     def after_fork(self) -> None:
         """Makes a forked child's copy fit for use: no inherited queue or counts, no dead threads.
 

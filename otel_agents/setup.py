@@ -125,8 +125,7 @@ def flush(timeout: float = 10.0) -> FlushResult:
     """
     deadline = time.monotonic() + timeout
     current = runtime.current()
-    current.worker.hurry()  # failed model calls that may yet be tried again are over now
-    current.worker.drain()
+    current.settle()
     result = current.pipeline.flush(timeout) if current.pipeline is not None else FlushResult()
     left = max(deadline - time.monotonic(), 0.1)
     providers = [one for one in (current.logger_provider, current.meter_provider) if one is not None]
@@ -155,8 +154,7 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
     def left() -> float:
         return max(deadline - time.monotonic(), 0.2)
 
-    made.worker.hurry()
-    made.worker.drain()
+    made.settle()
     result = FlushResult()
     if made.pipeline is not None:
         result = made.pipeline.close(left())

@@ -106,7 +106,7 @@ def recording(**settings: Any) -> Iterator[AgentSpans]:
         try:
             yield AgentSpans(made, exporter, reader, logs)
         finally:
-            made.worker.drain()
+            made.settle()
             pipeline.close(timeout=1.0)
             meters.shutdown()
             loggers.shutdown()
@@ -142,6 +142,7 @@ class AgentSpans:
     @property
     def spans(self) -> list[ReadableSpan]:
         """The ended spans as a backend would get them, content included."""
+        self.runtime.settle()
         if self.runtime.pipeline is not None:
             self.runtime.pipeline.force_flush()
         return list(self._exporter.get_finished_spans())
@@ -215,7 +216,7 @@ class AgentSpans:
 
     def metrics(self) -> list[Any]:
         """Every metric recorded so far, as the SDK's ``Metric`` objects."""
-        self.runtime.worker.drain()
+        self.runtime.settle()
         data = self._reader.get_metrics_data()
         resources = data.resource_metrics if data is not None else ()
         return [

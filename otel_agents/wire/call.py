@@ -5,16 +5,15 @@ around the send; ``call.responded(...)``; and :meth:`Call.finish` once, however 
 here may raise into the client; the hooks guard every call, and :meth:`Call.finish` guards itself.
 
 A call either owns its span or completes one that somebody else made for the same call (see
-``claims``). Retries: every attempt is a call of its own, with ``http.request.resend_count``. To
-make attempts share one span, :func:`begin` is the place that would find the earlier attempt and
-:meth:`Call.finish` the one that would keep it open.
+``claims``). Every attempt at a call that is sent again has a :class:`Call` of its own; the next one
+takes over the span of the one before (see ``retries``).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, MutableMapping
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Final
 
 import opentelemetry.context as context_api
@@ -25,7 +24,7 @@ from opentelemetry.trace import Span, SpanKind
 from otel_agents import runtime as runtimes
 from otel_agents import semconv
 from otel_agents.contexts import detach, scope
-from otel_agents.wire import claims, content, outcome, warm
+from otel_agents.wire import claims, content, others, outcome, retries, warm
 from otel_agents.wire.capture import Body, Capture
 from otel_agents.wire.recognise import recognise
 
@@ -46,23 +45,50 @@ _SUPPRESS_HTTP: Final = getattr(
     context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"
 )
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-#: Sent by the SDKs of OpenAI, Anthropic and others that are made by the same generator.
-_RETRY_COUNT: Final = "x-stainless-retry-count"
 
 
 class Call:
-    """See the module. ``span`` is the call's span, ``owned`` whether we made it and end it."""
+    """See the module.
+
+    Attributes:
+        span: the call's span; ``owned`` whether we made it and end it.
+        parent: the span that was current before; the same one when it is not owned.
+        first: when the first attempt was sent, on the clock of ``perf_counter``.
+        attempts: those before this one; ``delay`` is the time since the last of them, in seconds.
+        count: how often the SDK says it has sent this request before; None when it does not say.
+    """
 
     __slots__ = (
-        "_open", "_token", "agent_name", "body", "capture", "capturing", "context", "headers", "host",
-        "labels", "owned", "port", "recognised", "request_body", "runtime", "sending", "set_late", "span",
-        "started", "status",
+        "_open", "_token", "agent_name", "attempts", "body", "capture", "capturing", "client", "context",
+        "count", "delay", "first", "headers", "host", "labels", "owned", "parent", "port", "recognised",
+        "request_body", "runtime", "sending", "set_late", "span", "status", "url",
     )  # fmt: skip
 
+    agent_name: str | None
+    context: Context
+    labels: Mapping[str, str]
+    owned: bool
+    parent: Span
+    sending: Context
+    span: Span
+
     def __init__(
-        self, runtime: Runtime, recognised: Recognised, host: str, port: int, request_body: bytes | None
+        self,
+        runtime: Runtime,
+        recognised: Recognised,
+        host: str,
+        port: int,
+        request_body: bytes | None,
+        client: object,
+        url: object,
+        count: int | None,
     ) -> None:
-        self.started = perf_counter()
+        self.first = perf_counter()
+        self.attempts: tuple[retries.Attempt, ...] = ()
+        self.delay = 0.0
+        self.client = client
+        self.url = url
+        self.count = count
         self.runtime = runtime
         self.recognised = recognised
         self.host = host
@@ -77,47 +103,66 @@ class Call:
         self._open = [True]
         self._token: Token[Context] | None = None
 
-    def place(self, current: Context, resend_count: int) -> None:
+    def place(self, current: Context) -> None:
         """Finds or starts the call's span, as a child of what is current."""
         around = scope(current)
         agent = around.attributes.get(semconv.AGENT_NAME)
         self.agent_name = agent if isinstance(agent, str) else None
         self.labels = around.labels
-        span = trace.get_current_span(current)
-        self.owned = not (
-            _is_inference(span, self.recognised.format.operation) and claims.claim_attempt(span)
-        )
-        if self.owned:
-            facts = self.recognised.facts
-            span = self.runtime.tracer().start_span(
-                f"{self.recognised.format.operation} {facts.model}"
-                if facts.model
-                else self.recognised.format.operation,
-                context=current,
-                kind=SpanKind.CLIENT,
-                attributes=self.start_attributes(around.attributes, resend_count),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
-        self.span: Span = span
-        if not self.owned and span.is_recording():
-            self.set_late = outcome.Late(self, self.start_attributes(around.attributes, 0))
-            # Now, while the span is certainly open: its owner may end and export it before we are done.
-            slot = claims.offered(span)
-            if slot is not None:
-                slot.late = self.set_late
-            elif span.get_span_context().trace_flags.sampled:
-                self.runtime.defer(span, self.set_late)
-        self.context: Context = trace.set_span_in_context(span, current) if self.owned else current
+        self.parent = parent = trace.get_current_span(current)
+        self.owned = True
+        earlier = retries.take(self) if retries.held else None
+        if earlier is not None:
+            self._go_on(earlier)
+            self.span = earlier.span
+        elif (found := others.find(self, parent)) is not None:
+            self.owned = False
+            self.span = found
+            earlier = retries.take_within(found) if retries.held else None
+            if earlier is not None:
+                self._go_on(earlier)
+            self._offer_late(around.attributes)
+        else:
+            self.span = self._start(current, around.attributes)
+        self.context = trace.set_span_in_context(self.span, current) if self.span is not parent else current
         entries: dict[str, object] = {**self.context, claims.SENDING: self}
         if not self.runtime.settings.http_spans:
             entries[_SUPPRESS_HTTP] = True
         self.sending = Context(entries)
-        if around.run is not None and not resend_count:
+        if around.run is not None and earlier is None and not self.count:
             around.run.inference_calls += 1
 
+    def _start(self, current: Context, inherited: Mapping[str, AttributeValue]) -> Span:
+        format, facts = self.recognised.format, self.recognised.facts
+        return self.runtime.tracer().start_span(
+            f"{format.operation} {facts.model}" if facts.model else format.operation,
+            context=current,
+            kind=SpanKind.CLIENT,
+            attributes=self.start_attributes(inherited, self.count),
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    def _offer_late(self, inherited: Mapping[str, AttributeValue]) -> None:
+        """Has a span that is not ours completed later."""
+        span = self.span
+        if not span.is_recording():
+            return
+        self.set_late = outcome.Late(self, self.start_attributes(inherited, None))
+        # Now, while the span is certainly open: its owner may end and export it before we are done.
+        slot = claims.offered(span)
+        if slot is not None:
+            slot.late = self.set_late
+        elif span.get_span_context().trace_flags.sampled:
+            self.runtime.defer(span, self.set_late)
+
+    def _go_on(self, earlier: Call) -> None:
+        self.first = earlier.first
+        self.attempts = earlier.attempts
+        self.delay = max((time_ns() - self.attempts[-1].ended) / 1e9, 0.0)
+
     def start_attributes(
-        self, inherited: Mapping[str, AttributeValue], resend_count: int
+        self, inherited: Mapping[str, AttributeValue], resend_count: int | None
     ) -> dict[str, AttributeValue]:
         """What is known before the request is sent; samplers see it."""
         facts = self.recognised.facts
@@ -171,12 +216,13 @@ class Call:
             self._open.pop()
         except IndexError:
             return
+        done = True
         try:
-            outcome.settle(self, perf_counter() - self.started, error, complete)
+            done = outcome.settle(self, perf_counter(), error, complete)
         except Exception:
             logger.debug("otel-agents: a model call could not be recorded", exc_info=True)
         finally:
-            if self.owned:
+            if done and self.owned:
                 try:
                     self.span.end()
                 except Exception:
@@ -189,7 +235,14 @@ class Call:
 
 
 def begin(
-    wire_format: WireFormat, host: str, port: int, body: bytes | None, headers: MutableMapping[str, str]
+    wire_format: WireFormat,
+    host: str,
+    port: int,
+    body: bytes | None,
+    headers: MutableMapping[str, str],
+    *,
+    client: object = None,
+    url: object = None,
 ) -> Call | None:
     """Starts a call for a POST whose path is that of ``wire_format``; None when it is none of ours to watch.
 
@@ -197,6 +250,9 @@ def begin(
         body: the request's bytes, kept as they are until the messages are read; None when they
             cannot be seen.
         headers: the request's; changed only for hosts that are to get the trace's context.
+        client: whose request it is; another client's is another call.
+        url: the whole address, compared with that of the attempt before. Both tell attempts at one
+            call from other calls more surely and may be left out.
     """
     runtime = runtimes.current()
     settings = runtime.settings
@@ -204,31 +260,19 @@ def begin(
         return None
     current = context_api.get_current()
     # A request inside the send of a call is that call: a transport built on another client.
-    if current.get(claims.SENDING) is not None or current.get(_SUPPRESS_ALL):
+    if current.get(claims.SENDING) is not None:
         return None
     recognised = recognise(wire_format, host, port, body, settings.provider_hosts)
     if recognised is None:
         return None
+    # Logfire asks all others to be quiet below its span of the call; the call still counts.
+    if current.get(_SUPPRESS_ALL) and not others.is_inference(
+        trace.get_current_span(current), wire_format.operation
+    ):
+        return None
     warm.warm_prices()
     content.redact_request(recognised.facts, runtime)
-    call = Call(runtime, recognised, host, port, body)
-    call.place(current, _resend_count(headers))
+    call = Call(runtime, recognised, host, port, body, client, url, retries.sent_count(headers))
+    call.place(current)
     call.propagate(headers)
     return call
-
-
-def _is_inference(span: Span, operation: str) -> bool:
-    """Whether ``span`` is one model call, made by somebody who did not see the wire."""
-    if not span.is_recording():
-        return claims.offered(span) is not None
-    attributes = getattr(span, "attributes", None)
-    if attributes is None:
-        return claims.offered(span) is not None
-    name = attributes.get(semconv.OPERATION_NAME)
-    embeds = semconv.OP_EMBEDDINGS
-    return name in semconv.INFERENCE_OPERATIONS and (name == embeds) == (operation == embeds)
-
-
-def _resend_count(headers: MutableMapping[str, str]) -> int:
-    count = headers.get(_RETRY_COUNT)
-    return int(count) if count and count.isdigit() else 0

@@ -50,7 +50,7 @@ def uninstall() -> None:
 
 
 def _send(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    call = _begin(args, kwargs)
+    call = _begin(instance, args, kwargs)
     if call is None:
         return wrapped(*args, **kwargs)
     call.attach()
@@ -66,7 +66,7 @@ def _send(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 async def _send_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    call = _begin(args, kwargs)
+    call = _begin(instance, args, kwargs)
     if call is None:
         return await wrapped(*args, **kwargs)
     call.attach()
@@ -81,7 +81,7 @@ async def _send_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs
     return response
 
 
-def _begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+def _begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
     if not _wrapped:
         return None
     try:
@@ -93,7 +93,9 @@ def _begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         if wire_format is None:
             return None
         port = url.port or _PORTS.get(url.scheme, 0)
-        return calls.begin(wire_format, url.host, port, _content(request), request.headers)
+        return calls.begin(
+            wire_format, url.host, port, _content(request), request.headers, client=client, url=url
+        )
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None

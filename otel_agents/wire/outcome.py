@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from time import time_ns
+from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.trace import Status, StatusCode
 
 from otel_agents import accounting, semconv, spans
 from otel_agents.accounting import CallRecord
-from otel_agents.wire import claims, content, reading
+from otel_agents.wire import claims, content, reading, retries
 from otel_agents.wire.capture import gaps
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
     from otel_agents.wire.call import Call
@@ -25,32 +27,137 @@ logger = logging.getLogger(__name__)
 _REDIRECTS: Final = range(300, 400)
 
 
-def settle(call: Call, duration: float, error: BaseException | None, complete: bool) -> None:
-    """Accounts for ``call``, which took ``duration`` seconds, and puts on its span what is known."""
-    truncated = call.capture.truncated
+class Pending:
+    """A failed attempt whose call may go on: what is left to do once it is clear that it does not.
+
+    ``ended`` is in nanoseconds since the epoch. The exception itself is not kept, since that would
+    keep the frames of the app alive.
+    """
+
+    __slots__ = ("body", "call", "ended", "facts", "found", "messages", "record", "said")
+
+    body: tuple[int, int]
+
+    def __init__(
+        self,
+        call: Call,
+        facts: ResponseFacts,
+        record: CallRecord,
+        found: dict[str, AttributeValue],
+        messages: Messages,
+        error: BaseException | None,
+    ) -> None:
+        self.call = call
+        self.facts = facts
+        self.record = record
+        self.found = found
+        self.messages = messages
+        self.ended = time_ns()
+        self.said: _Said | None = None
+        if error is not None and spans.is_failure(error) and call.owned and call.span.is_recording():
+            self.said = _Said(self.ended)
+            spans.record_error(cast("Span", self.said), error)
+        self.body = retries.identity(call.request_body)
+        if not (call.capturing or call.runtime.settings.capture_events):
+            call.request_body = None
+
+
+class _Said:
+    """Takes down what would be said on a span, to be said later."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self._statuses: list[Status] = []
+        self._attributes: dict[str, AttributeValue] = {}
+        self._events: list[tuple[str, Mapping[str, AttributeValue]]] = []
+
+    def is_recording(self) -> bool:
+        return True
+
+    def set_status(self, status: Status) -> None:
+        self._statuses.append(status)
+
+    def set_attribute(self, name: str, value: AttributeValue) -> None:
+        self._attributes[name] = value
+
+    def add_event(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
+        self._events.append((name, attributes))
+
+    def say(self, span: Span) -> None:
+        for status in self._statuses:
+            span.set_status(status)
+        span.set_attributes(self._attributes)
+        for name, attributes in self._events:
+            span.add_event(name, attributes, self._at)
+
+
+def settle(call: Call, now: float, error: BaseException | None, complete: bool) -> bool:
+    """Accounts for ``call``, which ended at ``now``, and puts on its span what is known.
+
+    Returns:
+        False when the call may go on with another attempt: nothing is accounted for then, and the
+        span is to stay open.
+    """
     headers = call.headers
-    body = call.capture.body(headers.get("content-encoding")) if call.body is None else call.body
+    body = call.body
+    truncated = False
+    if body is None:
+        truncated = call.capture.truncated
+        body = call.capture.body(headers.get("content-encoding"))
     request = call.recognised
     facts, readable, streamed = reading.read(request.format, request.facts, body, headers, complete)
     content.redact_response(facts, call.runtime)
-    record = _record(call, facts, duration, error)
+    record = _record(call, facts, now - call.first, error)
     accounting.price(record)
+    done = True
     try:
         found = _attributes(call, facts, record)
         if truncated or body.truncated:
             found[semconv.CAPTURE_TRUNCATED] = True
         messages = Messages(call, readable, streamed)
-        if call.owned:
-            _complete_own(call, facts, record, found, error, messages)
+        if record.error_type is not None and record.usage is None and retries.may_follow(call, error):
+            pending = Pending(call, facts, record, found, messages, error)
+            if not call.owned:
+                _release(call, found)
+            retries.hold(pending, close)
+            done = False
+        elif call.owned:
+            _complete_own(call, facts, record, found, messages, error)
         else:
             _complete_foreign(call, record, found, messages)
-        if call.runtime.settings.capture_events:
-            call.runtime.worker.submit(_emit, call, found, messages)
-        elif not call.capturing:
-            call.request_body = None
+        if done:
+            _finish_messages(call, found, messages)
     finally:
-        if call.status not in _REDIRECTS:
+        if done and call.status not in _REDIRECTS:
             call.runtime.accountant.submit(record)
+    return done
+
+
+def close(pending: Pending) -> None:
+    """Ends a call that :func:`settle` left open: no other attempt came."""
+    call = pending.call
+    try:
+        if call.owned:
+            _complete_own(
+                call, pending.facts, pending.record, pending.found, pending.messages, None, pending.said,
+                pending.ended,
+            )  # fmt: skip
+        else:
+            _complete_foreign(call, pending.record, pending.found, pending.messages)
+        _finish_messages(call, pending.found, pending.messages)
+    except Exception:
+        logger.debug("otel-agents: a model call could not be recorded", exc_info=True)
+    finally:
+        call.runtime.accountant.submit(pending.record)
+        if call.owned:
+            spans.end_span(call.span, pending.ended)
+
+
+def _finish_messages(call: Call, found: dict[str, AttributeValue], messages: Messages) -> None:
+    if call.runtime.settings.capture_events:
+        call.runtime.worker.submit(_emit, call, found, messages)
+    elif not call.capturing:
+        call.request_body = None
 
 
 class Messages:
@@ -138,7 +245,7 @@ def _record(call: Call, facts: ResponseFacts, duration: float, error: BaseExcept
         usage=facts.usage,
         error_type=_error_type(call, facts, error),
         duration=duration,
-        time_to_first_chunk=times[0] - call.started if streamed and times else None,
+        time_to_first_chunk=times[0] - call.first if streamed and times else None,
         chunk_gaps=gaps(times) if streamed else (),
         stream=streamed,
         server_address=call.host,
@@ -172,6 +279,8 @@ def _attributes(call: Call, facts: ResponseFacts, record: CallRecord) -> dict[st
         found[semconv.HTTP_STATUS_CODE] = call.status
     if record.error_type is not None:
         found[semconv.ERROR_TYPE] = record.error_type
+    if call.attempts:
+        found[semconv.HTTP_RESEND_COUNT] = max(len(call.attempts), call.count or 0)
     if facts.unreadable is not None and call.status not in _REDIRECTS:
         found[semconv.CAPTURE_UNREADABLE] = facts.unreadable
     return found
@@ -182,8 +291,10 @@ def _complete_own(
     facts: ResponseFacts,
     record: CallRecord,
     found: dict[str, AttributeValue],
-    error: BaseException | None,
     messages: Messages,
+    error: BaseException | None,
+    said: _Said | None = None,
+    ended: int | None = None,
 ) -> None:
     span = call.span
     if not span.is_recording():
@@ -194,7 +305,13 @@ def _complete_own(
         elif span.get_span_context().trace_flags.sampled:
             call.runtime.defer(span, messages.attributes)
     span.set_attributes(found)
+    if call.attempts:
+        _tell_attempts(call, record, ended)
     if record.error_type is None:
+        return
+    if said is not None:
+        said.say(span)
+        span.set_attribute(semconv.ERROR_TYPE, record.error_type)
         return
     if error is not None and spans.is_failure(error):
         spans.record_error(span, error)
@@ -204,18 +321,31 @@ def _complete_own(
     span.set_status(Status(StatusCode.ERROR, description))
 
 
+def _tell_attempts(call: Call, record: CallRecord, ended: int | None) -> None:
+    """One event for each attempt, at its end."""
+    last = retries.Attempt(ended or time_ns(), call.status, record.error_type, call.delay)
+    for number, attempt in enumerate((*call.attempts, last), 1):
+        told: dict[str, AttributeValue] = {
+            semconv.ATTEMPT_NUMBER: number,
+            semconv.ATTEMPT_DELAY: round(attempt.delay, 6),
+        }
+        if attempt.status is not None:
+            told[semconv.HTTP_STATUS_CODE] = attempt.status
+        if attempt.error_type is not None:
+            told[semconv.ERROR_TYPE] = attempt.error_type
+        call.span.add_event(semconv.EVENT_ATTEMPT, told, attempt.ended)
+
+
 def _complete_foreign(
     call: Call, record: CallRecord, found: dict[str, AttributeValue], messages: Messages
 ) -> None:
     late = call.set_late
     if late is None:
         return
-    late.found = found
     if record.error_type is not None and record.usage is None:
-        # Nothing was billed; the owner may try again within the same span, and says itself how that ended.
-        late.released = True
-        claims.release(call.span)
+        _release(call, found)
         return
+    late.found = found
     if call.capturing:
         late.messages = messages
     if call.span.is_recording():
@@ -223,6 +353,17 @@ def _complete_foreign(
         if call.capturing and call.runtime.settings.eager_content:
             late.found = {**messages.attributes(), **found}
         call.span.set_attributes(late.missing())
+        if call.attempts:
+            _tell_attempts(call, record, None)
+
+
+def _release(call: Call, found: dict[str, AttributeValue]) -> None:
+    """Nothing was billed; the owner may try again within the same span, and says itself how that ended."""
+    late = call.set_late
+    if late is not None and not late.released:
+        late.found = found
+        late.released = True
+        claims.release(call.span)
 
 
 def _emit(call: Call, found: dict[str, AttributeValue], messages: Messages) -> None:

@@ -28,7 +28,8 @@ class Wired:
     """What became of the calls of a test.
 
     ``spans`` are as any processor of the app's sees them when they end; ``exported`` is what our
-    own pipeline sends, with content and what else is added late.
+    own pipeline sends, with content and what else is added late. Looking at them is like a flush:
+    calls that failed and wait for another attempt are over then.
     """
 
     runtime: runtime.Runtime
@@ -39,10 +40,12 @@ class Wired:
 
     @property
     def spans(self) -> list[ReadableSpan]:
+        self.runtime.settle()
         return list(self._seen.get_finished_spans())
 
     @property
     def records(self) -> list[CallRecord]:
+        self.runtime.settle()
         return self.accounts.records
 
     def span(self) -> ReadableSpan:
@@ -61,6 +64,7 @@ class Wired:
 
     def exported(self) -> list[ReadableSpan]:
         assert self.runtime.pipeline is not None
+        self.runtime.settle()
         self.runtime.pipeline.flush(5.0)
         return list(self._sent.get_finished_spans())
 
