@@ -64,11 +64,10 @@ def more_routes(state: State) -> list[Route]:
         return await _embed(state, request, Ollama())
 
     routes = {
-        "/v1beta/models/{call}": google,
-        "/v1beta1/publishers/google/models/{call}": google,
-        f"/v1beta1{_VERTEX}/google/models/{{call}}": google,
-        f"/v1{_VERTEX}/google/models/{{call}}": google,
-        f"/v1{_VERTEX}/anthropic/models/{{call}}": claude,
+        "/{version}/models/{call}": google,
+        "/{version}/publishers/google/models/{call}": google,
+        f"/{{version}}{_VERTEX}/google/models/{{call}}": google,
+        f"/{{version}}{_VERTEX}/anthropic/models/{{call}}": claude,
         "/mistral/v1/chat/completions": mistral,
         "/mistral/v1/fim/completions": fim,
         "/v2/chat": cohere,
