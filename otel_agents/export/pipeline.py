@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_agents.export import roots
 from otel_agents.export.result import FlushResult, Ledger
+from otel_agents.wire import others
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -76,6 +77,7 @@ class SpanPipeline(SpanProcessor):
     def _reset(self) -> None:
         self._ended: deque[ReadableSpan] = deque()
         self._ready: deque[ReadableSpan] = deque()  # completed, being sent or to be sent again
+        self._held: deque[ReadableSpan] = deque()  # ended before the stream that completes them
         self._deferred: OrderedDict[int, Deferred] = OrderedDict()
         self._deferred_lock = threading.Lock()
         self._wake = threading.Event()
@@ -83,11 +85,13 @@ class SpanPipeline(SpanProcessor):
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self._stopped = False
+        self._patient = True
 
     # --- the caller's side ---------------------------------------------------------------------
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         try:
+            others.started(span, parent_context)
             existing = span.attributes or {}
             for name, value in self._inherited(parent_context).items():
                 if name not in existing:
@@ -98,9 +102,11 @@ class SpanPipeline(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.context
+        if context is not None:
+            others.ended(context.span_id)
         if self._stopped or context is None or not context.trace_flags.sampled:
             return
-        if len(self._ended) + len(self._ready) >= self._max_queue:
+        if self._waiting() + len(self._held) >= self._max_queue:
             self._note("dropped", 1, "queue_full")
             return
         self._ended.append(span)
@@ -123,7 +129,7 @@ class SpanPipeline(SpanProcessor):
         """Sends what has ended so far. Returns when it is sent or ``timeout`` seconds are over."""
         started = time.monotonic()
         self._drain(started + timeout)
-        return self._ledger.take(self._waiting(), time.monotonic() - started)
+        return self._ledger.take(self._waiting() + len(self._held), time.monotonic() - started)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         # Called by a provider that others flush too: what it sends is reported by our own flush().
@@ -182,6 +188,7 @@ class SpanPipeline(SpanProcessor):
             self._wake.wait(pause)
             self._wake.clear()
             pause = self._delay
+            self._recall()
             while self._waiting() and not self._stopped:
                 if not self._send_batch():
                     low, high = _RETRY_DELAY
@@ -191,7 +198,11 @@ class SpanPipeline(SpanProcessor):
     def _send_batch(self) -> bool:
         """Completes and sends up to one batch; False when the backend did not take it."""
         while self._ended and len(self._ready) < self._max_batch:
-            completed = self._complete(self._ended.popleft())
+            span = self._ended.popleft()
+            if self._must_wait(span):
+                self._held.append(span)
+                continue
+            completed = self._complete(span)
             if completed is None:
                 self._note("filtered", 1, None)
             else:
@@ -220,6 +231,15 @@ class SpanPipeline(SpanProcessor):
         self._note(outcome, len(batch), reason)
         return True
 
+    def _must_wait(self, span: ReadableSpan) -> bool:
+        return self._patient and span.context is not None and others.under_way(span.context.span_id)
+
+    def _recall(self) -> None:
+        """Takes up again what need not wait any longer."""
+        for _ in range(len(self._held)):
+            span = self._held.popleft()
+            (self._held if self._must_wait(span) else self._ended).append(span)
+
     def _export(self, batch: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
             return self._exporter.export(batch)
@@ -236,6 +256,7 @@ class SpanPipeline(SpanProcessor):
         try:
             if complete is not None:
                 span = with_attributes(span, complete())
+            span = others.without_repetition(span)
             return span if self._edge is None else self._edge(span)
         except Exception:
             logger.exception("otel-agents: a span is sent without its content")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from otel_agents import semconv
+from otel_agents.wire import others
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -33,7 +34,7 @@ def reaches_langfuse(attributes: Mapping[str, object] | None) -> bool:
 
 def mark(span: Span, parent_context: Context | None) -> None:
     """Gives a starting span its hint (``otel_agents.parent`` or ``otel_agents.app_root``) if it needs one."""
-    parent = trace.get_current_span(parent_context)
+    parent = others.original(trace.get_current_span(parent_context))
     parent_id = parent.get_span_context().span_id
     above = 0
     if parent_id:
@@ -42,6 +43,21 @@ def mark(span: Span, parent_context: Context | None) -> None:
         _nearest[span] = above
         return
     _nearest[span] = span.get_span_context().span_id
+    _hint(span, parent_id, above)
+
+
+def promote(span: trace.Span) -> None:
+    """Gives a span its hint that turned out to be one for Langfuse only after it had started."""
+    above = _nearest.get(span)
+    own = span.get_span_context().span_id
+    if above is None or above == own:
+        return
+    _nearest[span] = own
+    parent = getattr(span, "parent", None)
+    _hint(span, parent.span_id if parent is not None else 0, above)
+
+
+def _hint(span: trace.Span, parent_id: int, above: int) -> None:
     if not parent_id or above == parent_id:
         return
     if above:

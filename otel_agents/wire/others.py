@@ -1,0 +1,268 @@
+"""Inference spans that other instrumentations make: found, so that a model call has one span only.
+
+Most make their span current while the request is sent. Some do not (wrappers of streams, the Langfuse
+SDK's ``langfuse.openai``), some are around another one (an official instrumentor around an SDK that
+traces itself), some end before the stream does (Logfire). So every span is known from its start to its
+end, and a call looks for its span by parent, model and place. What is left over is exported without
+what would make it a second model call.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+
+from otel_agents import semconv
+from otel_agents.wire import claims
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span as SdkSpan
+    from opentelemetry.trace import Span
+
+    from otel_agents.wire.call import Call
+
+#: On the copy of a span that tells of a model call that another span tells already: that one's id.
+DUPLICATE_OF: Final = "otel_agents.duplicate_of"
+
+#: Dialect → the attribute that says what a span is, and which of its values are model calls.
+_KINDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "openinference.span.kind": {"LLM": semconv.OP_CHAT, "EMBEDDING": semconv.OP_EMBEDDINGS},
+    "langfuse.observation.type": {"generation": semconv.OP_CHAT, "embedding": semconv.OP_EMBEDDINGS},
+    "llm.request.type": {
+        "chat": semconv.OP_CHAT, "completion": semconv.OP_CHAT, "embedding": semconv.OP_EMBEDDINGS,
+    },
+}  # fmt: skip
+_MODELS: Final = (
+    semconv.REQUEST_MODEL, "llm.model_name", "embedding.model_name", "langfuse.observation.model.name",
+    "llm.request.model",
+)  # fmt: skip
+_TELLING: Final = (
+    "gen_ai.", "llm.", "openinference.", "langfuse.observation.", "embedding.", "input.", "output.",
+    "operation.cost", "anthropic.usage.", semconv.PARENT_HINT, semconv.APP_ROOT,
+)  # fmt: skip
+_LIMIT: Final = 10_000
+#: Seconds that an ended span waits for the stream behind it.
+_PATIENCE: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    span: SdkSpan
+    parent: int
+    place: int
+    foreign: bool
+
+
+_open: OrderedDict[int, _Open] = OrderedDict()
+#: Parent's id (or, for roots, the negative number of the place) → what is open below, by span id.
+_below: dict[int, dict[int, _Open]] = {}
+#: Span id of a leftover → id of the span that is the call's.
+_duplicates: OrderedDict[int, int] = OrderedDict()
+#: Span id → the call that completes it, and since when.
+_under_way: OrderedDict[int, tuple[Call, float]] = OrderedDict()
+#: Parent (as in ``_below``) and model of streams whose Logfire span has a log record to follow → span id.
+_streams: OrderedDict[tuple[int, str | None], int] = OrderedDict()
+_lock = threading.Lock()
+
+
+def started(span: SdkSpan, parent_context: Context | None) -> None:
+    """Notes a span that starts."""
+    parent = trace.get_current_span(parent_context).get_span_context().span_id
+    scope = span.instrumentation_scope
+    foreign = scope is None or scope.name != semconv.SCOPE_NAME
+    one = _Open(span, parent, _place() if foreign else 0, foreign)
+    identity = span.get_span_context().span_id
+    with _lock:
+        _open[identity] = one
+        if foreign:
+            _below.setdefault(parent or -one.place, {})[identity] = one
+            if (attributes := span.attributes) and attributes.get("logfire.span_type") == "log":
+                _drop_log(identity, one, attributes)
+        oldest = next(iter(_open)) if len(_open) > _LIMIT else None
+    if oldest is not None:
+        ended(oldest)
+
+
+def ended(identity: int) -> None:
+    """Forgets a span that has ended."""
+    with _lock:
+        one = _open.pop(identity, None)
+        if one is None or not one.foreign:
+            return
+        key = one.parent or -one.place
+        siblings = _below.get(key)
+        if siblings is not None:
+            siblings.pop(identity, None)
+            if not siblings:
+                del _below[key]
+
+
+def find(call: Call, parent: Span) -> Span | None:
+    """The span that somebody else made for ``call``, claimed for it; None when it needs one of its own."""
+    operation, model = call.recognised.format.operation, call.recognised.facts.model
+    if is_inference(parent, operation):
+        chain = _around(parent, operation)
+        for position, span in enumerate(chain):
+            if claims.claim_attempt(span):
+                for inner in chain[position + 1 :]:
+                    _note(_duplicates, inner.get_span_context().span_id, span.get_span_context().span_id)
+                return _taken(call, span, operation)
+        return None
+    for one in _beside(parent, operation, model):
+        if claims.claim_attempt(one.span):
+            return _taken(call, one.span, operation)
+    return None
+
+
+def is_inference(span: Span, operation: str) -> bool:
+    """Whether ``span`` is one model call (embeddings or other, as ``operation``), in any dialect."""
+    attributes = getattr(span, "attributes", None) if span.is_recording() else None
+    if attributes is None:
+        return claims.offered(span) is not None
+    name = _operation(attributes)
+    embeds = semconv.OP_EMBEDDINGS
+    return name is not None and (name == embeds) == (operation == embeds)
+
+
+def original(span: Span) -> Span:
+    """The SDK's span behind a wrapper of it, such as Logfire's."""
+    one = _open.get(span.get_span_context().span_id)
+    return span if one is None else one.span
+
+
+def under_way(identity: int) -> bool:
+    """Whether a span that has ended is still to be completed by a call that has not."""
+    found = _under_way.get(identity)
+    if found is None:
+        return False
+    call, since = found
+    if not call.finished and time.monotonic() - since < _PATIENCE:
+        return True
+    _under_way.pop(identity, None)
+    return False
+
+
+def without_repetition(span: ReadableSpan) -> ReadableSpan:
+    """The span as it is, or, when another one tells of its model call, a copy that does not."""
+    context = span.context
+    if context is None or not _duplicates:
+        return span
+    chosen = _duplicates.pop(context.span_id, None)
+    if chosen is None:
+        return span
+    kept = {name: value for name, value in (span.attributes or {}).items() if not name.startswith(_TELLING)}
+    return ReadableSpan(
+        name=span.name,
+        context=context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={**kept, DUPLICATE_OF: format(chosen, "016x")},
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _operation(attributes: Mapping[str, Any]) -> str | None:
+    name = attributes.get(semconv.OPERATION_NAME)
+    if name is not None:
+        return name if name in semconv.INFERENCE_OPERATIONS else None
+    for attribute, kinds in _KINDS.items():
+        kind = attributes.get(attribute)
+        if kind is not None:
+            return kinds.get(str(kind))
+    return None
+
+
+def _around(span: Span, operation: str) -> list[Span]:
+    """``span`` and the inference spans that it is directly inside of, the outermost first."""
+    chain = [span]
+    one = _open.get(span.get_span_context().span_id)
+    while one is not None and (outer := _open.get(one.parent)) is not None:
+        if not is_inference(outer.span, operation):
+            break
+        chain.insert(0, outer.span)
+        one = outer
+    return chain
+
+
+def _beside(parent: Span, operation: str, model: str | None) -> list[_Open]:
+    """Open inference spans below ``parent`` that are not current, the most likely first."""
+    place = _place()
+    above = parent.get_span_context().span_id
+    with _lock:
+        siblings = list(_below.get(above or -place, {}).values())
+    here, elsewhere = [], []
+    for one in reversed(siblings):
+        if not one.span.is_recording() or not is_inference(one.span, operation):
+            continue
+        asked = _model(one.span.attributes or {})
+        if one.place == place and (asked is None or asked == model):
+            here.append(one)
+        elif above and model is not None and asked == model:
+            elsewhere.append(one)
+    return here + elsewhere
+
+
+def _model(attributes: Mapping[str, Any]) -> str | None:
+    return next((str(attributes[name]) for name in _MODELS if name in attributes), None)
+
+
+def _taken(call: Call, span: Span, operation: str) -> Span:
+    identity = span.get_span_context().span_id
+    _note(_under_way, identity, (call, time.monotonic()))
+    attributes = getattr(span, "attributes", None)
+    if attributes is None or not span.is_recording():
+        return span
+    if semconv.OPERATION_NAME not in attributes:
+        from otel_agents.export import roots
+
+        # Whatever looks at the span from here on knows it for what it is.
+        span.set_attribute(semconv.OPERATION_NAME, operation)
+        roots.promote(original(span))
+    if "logfire.msg" in attributes and call.recognised.facts.stream:
+        one = _open.get(identity)
+        if one is not None:
+            _note(_streams, (one.parent or -one.place, _model(attributes)), identity)
+    return span
+
+
+def _drop_log(identity: int, one: _Open, attributes: Mapping[str, Any]) -> None:
+    """Logfire tells of a stream's end by a second span without duration."""
+    if _operation(attributes) is None:
+        return
+    chosen = _streams.pop((one.parent or -one.place, _model(attributes)), None)
+    if chosen is not None:
+        _note(_duplicates, identity, chosen)
+
+
+def _note(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    kept[key] = value
+    if len(kept) > _LIMIT:
+        kept.popitem(last=False)
+
+
+def _place() -> int:
+    """The asyncio task, else the thread, that runs now."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        if task is not None:
+            return id(task)
+    return threading.get_ident()
