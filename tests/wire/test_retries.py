@@ -85,12 +85,12 @@ def test_a_retry_is_part_of_the_call(wired: Wired, server: ModelServer, client: 
     assert (second.attributes["error.type"], "error.type" in third.attributes) == ("500", False)
     assert third.attributes["http.response.status_code"] == 200
     # The waiting before the last attempt, as the SDK did it, is between the attempts.
-    assert float(third.attributes["otel_agents.attempt.delay"]) > 0.001  # type: ignore[arg-type]
+    assert float(third.attributes["otel_agents.attempt.delay"]) > 0  # type: ignore[arg-type]
     assert before < first.timestamp < second.timestamp < third.timestamp <= (span.end_time or 0)
     record = wired.record()
     assert record.error_type is None
     assert record.usage is not None
-    assert record.duration == pytest.approx(((span.end_time or 0) - (span.start_time or 0)) / 1e9, abs=0.1)
+    assert record.duration == pytest.approx(((span.end_time or 0) - (span.start_time or 0)) / 1e9, rel=0.5)
     assert record.duration > float(third.attributes["otel_agents.attempt.delay"])  # type: ignore[arg-type]
     assert server.ledger()["calls"] == 1
 
