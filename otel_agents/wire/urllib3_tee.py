@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.wire import abandoned
 from otel_agents.wire.streams import CALL, exchange, named
 
 if TYPE_CHECKING:
     from otel_agents.wire.call import Call
+
+#: Set while one of urllib3's methods reads: it closes the response before it says what went wrong.
+_READING: Final = "_otel_agents_reading"
 
 _classes: dict[type, type] = {}
 
@@ -75,12 +78,16 @@ def _reading(method: Any, keep: bool, to_the_end: bool) -> Any:
     """``to_the_end``: without an amount, the method returns all that is left."""
 
     def read(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call = self.__dict__[CALL]
+        own = self.__dict__
+        call = own[CALL]
+        own[_READING] = True
         try:
             data = method(self, *args, **kwargs)
         except BaseException as error:
             call.finish(error)
             raise
+        finally:
+            own[_READING] = False
         if keep:
             _keep(call, data)
         if not call.finished:
@@ -96,10 +103,21 @@ def _reading(method: Any, keep: bool, to_the_end: bool) -> Any:
 
 def _reading_chunks(method: Any) -> Any:
     def read_chunked(self: Any, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        call = self.__dict__[CALL]
+        own = self.__dict__
+        call = own[CALL]
+        chunks = method(self, *args, **kwargs)
         try:
-            yield from method(self, *args, **kwargs)
+            while True:
+                own[_READING] = True
+                try:
+                    chunk = next(chunks, None)
+                finally:
+                    own[_READING] = False
+                if chunk is None:
+                    break
+                yield chunk
         except GeneratorExit:
+            chunks.close()
             call.finish()
             raise
         except BaseException as error:
@@ -115,8 +133,9 @@ def _closing(original: Any) -> Any:
         try:
             return original.close(self)
         finally:
-            call = self.__dict__.get(CALL)
-            if call is not None:
+            own = self.__dict__
+            call = own.get(CALL)
+            if call is not None and not own.get(_READING):
                 call.finish()
 
     return close

@@ -7,7 +7,7 @@ from struct import pack
 from zlib import crc32
 
 from bedrock_frames import frame
-from botocore.eventstream import EventStreamBuffer
+from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
