@@ -76,6 +76,7 @@ def test_json_says_value_and_origin_and_masks_secrets(
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-canary")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=canary,x=canary")
     monkeypatch.setenv("LANGFUSE_BASE_URL", "http://user:canary@lf:3000")
+    monkeypatch.delenv("OTEL_AGENTS_DOTENV", raising=False)
     (tmp_path / ".env").write_text("OTEL_SERVICE_NAME=svc\n")
     assert main(["config", "--json"]) == 0
     out = capsys.readouterr().out

@@ -125,16 +125,18 @@ def served(store: Store, serve: Callable[[Store], str]) -> str:
     return serve(store)
 
 
-@pytest.fixture(scope="session")
+# Playwright's driver keeps an event loop running in its thread, in which no other test could use
+# asyncio.run: it ends with each file, not with the session.
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     """Playwright's driver."""
     with sync_playwright() as driver:
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """One Chromium for all tests of a worker."""
+    """One Chromium for all tests of a file."""
     found = playwright.chromium.launch(executable_path=require("chromium"), args=CHROMIUM_ARGS)
     yield found
     found.close()
