@@ -70,7 +70,8 @@ def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
             for name, value in _pairs(given)
         }
         known = set(headers)
-        call = calls.begin(wire_format, url.host or "", url.port or 0, _body(session, kwargs), headers)
+        host, port, body = url.host or "", url.port or 0, _body(session, kwargs)
+        call = calls.begin(wire_format, host, port, body, headers, client=session, url=url)
         if call is None:
             return None
         return call, {name: headers[name] for name in headers.keys() - known}

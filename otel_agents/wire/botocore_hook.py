@@ -37,7 +37,7 @@ def uninstall() -> None:
 
 def _send(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     request = args[0] if args else kwargs.get("request")
-    call = _begin(request)
+    call = _begin(instance, request)
     if call is None:
         return wrapped(*args, **kwargs)
     call.attach()
@@ -52,7 +52,7 @@ def _send(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
     return response
 
 
-def _begin(request: Any) -> Call | None:
+def _begin(session: Any, request: Any) -> Call | None:
     if not _hooks:
         return None
     try:
@@ -65,7 +65,8 @@ def _begin(request: Any) -> Call | None:
         port = url.port or _PORTS.get(url.scheme, 0)
         headers = {name.lower(): _text(value) for name, value in request.headers.items()}
         known = set(headers)
-        call = calls.begin(wire_format, url.hostname or "", port, in_memory(request.body), headers)
+        host, body = url.hostname or "", in_memory(request.body)
+        call = calls.begin(wire_format, host, port, body, headers, client=session, url=request.url)
         for name in headers.keys() - known:
             request.headers[name] = headers[name]  # after the signature, which does not cover it
         return call

@@ -36,7 +36,7 @@ def uninstall() -> None:
 
 
 def _send(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    call = _begin(args, kwargs)
+    call = _begin(instance, args, kwargs)
     if call is None:
         return wrapped(*args, **kwargs)
     call.attach()
@@ -51,7 +51,7 @@ def _send(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
     return response
 
 
-def _begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
     if not _hooks:
         return None
     try:
@@ -63,7 +63,8 @@ def _begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         if wire_format is None:
             return None
         port = url.port or _PORTS.get(url.scheme, 0)
-        return calls.begin(wire_format, url.hostname or "", port, in_memory(request.body), request.headers)
+        host, body = url.hostname or "", in_memory(request.body)
+        return calls.begin(wire_format, host, port, body, request.headers, client=session, url=request.url)
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None
