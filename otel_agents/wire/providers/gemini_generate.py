@@ -29,8 +29,11 @@ Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what OTLP can
 Index = Annotated[int, msgspec.Meta(ge=0, lt=_MAX_CANDIDATES)]
 
 
-class _Thinking(msgspec.Struct, gc=False, rename="camel"):
-    thinking_level: str | None = None
+class _Thinking(msgspec.Struct, gc=False):
+    """In both spellings: Google's own SDK mixes them within one request."""
+
+    camel: str | None = msgspec.field(default=None, name="thinkingLevel")
+    snake: str | None = msgspec.field(default=None, name="thinking_level")
 
 
 class _Config(msgspec.Struct, gc=False, rename="camel"):
@@ -129,7 +132,8 @@ class GeminiGenerate:
             semconv.OUTPUT_TYPE: _output_type(config),
         }
         if config.thinking_config is not None:
-            known[semconv.REQUEST_REASONING_LEVEL] = config.thinking_config.thinking_level or None
+            level = config.thinking_config.camel or config.thinking_config.snake
+            known[semconv.REQUEST_REASONING_LEVEL] = level or None
         attributes.update((name, value) for name, value in known.items() if value is not None)
         return facts
 
@@ -237,9 +241,6 @@ def _respelled(config: dict[str, Any] | None) -> _Config | None:
     """The API takes all names with underscores too, which people who write JSON by hand prefer."""
     if config is None:
         return None
-    thinking = config.get("thinking_config")
-    if isinstance(thinking, dict):
-        config["thinking_config"] = {_camel(name): value for name, value in thinking.items()}
     return _config.read(msgspec.json.encode({_camel(name): value for name, value in config.items()}))
 
 
