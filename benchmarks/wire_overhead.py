@@ -33,8 +33,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_agents import runtime, wire
 from otel_agents.accounting import prices
 from otel_agents.config import Settings
-from otel_agents.contexts import attributes
 from otel_agents.export.pipeline import SpanPipeline
+from otel_agents.tracing.contexts import attributes
 
 MESSAGES: Any = [
     {"role": "system", "content": "You review source code. " * 20},

@@ -11,32 +11,32 @@ from otel_agents.version import __version__
 
 if TYPE_CHECKING:
     from otel_agents.config import ConfigError, Settings
-    from otel_agents.contexts import context
-    from otel_agents.decorators import agent, retrieval, tool, workflow
-    from otel_agents.events import event, score
-    from otel_agents.executors import bind, traced_executor
     from otel_agents.export.result import FlushResult
-    from otel_agents.inferences import inference
     from otel_agents.setup import configure, flush, instrument, shutdown
+    from otel_agents.tracing.contexts import context
+    from otel_agents.tracing.decorators import agent, retrieval, tool, workflow
+    from otel_agents.tracing.events import event, score
+    from otel_agents.tracing.executors import bind, traced_executor
+    from otel_agents.tracing.inferences import inference
 
 _MODULES = {
     "ConfigError": "config",
     "FlushResult": "export.result",
     "Settings": "config",
-    "agent": "decorators",
-    "bind": "executors",
+    "agent": "tracing.decorators",
+    "bind": "tracing.executors",
     "configure": "setup",
-    "context": "contexts",
-    "event": "events",
+    "context": "tracing.contexts",
+    "event": "tracing.events",
     "flush": "setup",
-    "inference": "inferences",
+    "inference": "tracing.inferences",
     "instrument": "setup",
-    "retrieval": "decorators",
-    "score": "events",
+    "retrieval": "tracing.decorators",
+    "score": "tracing.events",
     "shutdown": "setup",
-    "tool": "decorators",
-    "traced_executor": "executors",
-    "workflow": "decorators",
+    "tool": "tracing.decorators",
+    "traced_executor": "tracing.executors",
+    "workflow": "tracing.decorators",
 }
 
 __all__ = [

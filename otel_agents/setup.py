@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from otel_agents import runtime, semconv
+from otel_agents import endings, runtime, semconv
 from otel_agents.export.result import FlushResult
 from otel_agents.runtime import Runtime
 from otel_agents.version import __version__
@@ -292,9 +292,9 @@ def _add_events(made: Runtime, resource: Resource) -> None:
 
 
 def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
-    from otel_agents.contexts import attributes as inherited
     from otel_agents.export import exporters, providers
     from otel_agents.export.pipeline import SpanPipeline
+    from otel_agents.tracing.contexts import attributes as inherited
 
     settings = made.settings
     if settings.mode == "direct" and providers.holds_langfuse_processor():
@@ -351,5 +351,6 @@ def _register_process_hooks() -> None:
         return
     _hooks_registered = True
     atexit.register(shutdown)
+    endings.at_child_exit(shutdown)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)

@@ -48,9 +48,9 @@ def run(arguments: Sequence[str]) -> int:
     start = _find(arguments)
     _end_by_interrupt_if_asked()
 
-    import otel_agents
+    from otel_agents.cli import children
 
-    otel_agents.configure()
+    children.begin_first()
     return _run(start)
 
 

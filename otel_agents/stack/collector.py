@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_agents.settings import Settings
+from otel_agents.config.settings import Settings
 from otel_agents.stack.errors import StackError
 from otel_agents.stack.ports import LOOPBACK, Ports
 from otel_agents.stack.process import Child, Children, answers

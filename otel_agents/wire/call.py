@@ -23,7 +23,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from otel_agents import runtime as runtimes
 from otel_agents import semconv
-from otel_agents.contexts import detach, scope
+from otel_agents.tracing.contexts import detach, scope
 from otel_agents.wire import claims, content, others, outcome, retries, warm
 from otel_agents.wire.capture import Body, Capture
 from otel_agents.wire.recognise import recognise
@@ -61,7 +61,7 @@ class Call:
     __slots__ = (
         "_open", "_token", "agent_name", "attempts", "body", "capture", "capturing", "client", "context",
         "count", "delay", "first", "headers", "host", "labels", "owned", "parent", "port", "recognised",
-        "request_body", "runtime", "sending", "set_late", "span", "status", "url",
+        "request_body", "runtime", "set_late", "span", "status", "url",
     )  # fmt: skip
 
     agent_name: str | None
@@ -69,7 +69,6 @@ class Call:
     labels: Mapping[str, str]
     owned: bool
     parent: Span
-    sending: Context
     span: Span
 
     def __init__(
@@ -125,10 +124,6 @@ class Call:
         else:
             self.span = self._start(current, around.attributes)
         self.context = trace.set_span_in_context(self.span, current) if self.span is not parent else current
-        entries: dict[str, object] = {**self.context, claims.SENDING: self}
-        if not self.runtime.settings.http_spans:
-            entries[_SUPPRESS_HTTP] = True
-        self.sending = Context(entries)
         if around.run is not None and earlier is None and not self.count:
             around.run.inference_calls += 1
 
@@ -192,7 +187,11 @@ class Call:
 
     def attach(self) -> None:
         """Makes the span current and keeps HTTP instrumentation quiet, for the send only."""
-        self._token = context_api.attach(self.sending)
+        # Not kept: a context that the call refers to and that refers to the call is left to the collector.
+        entries: dict[str, object] = {**self.context, claims.SENDING: self}
+        if not self.runtime.settings.http_spans:
+            entries[_SUPPRESS_HTTP] = True
+        self._token = context_api.attach(Context(entries))
 
     def detach(self) -> None:
         """Undoes :meth:`attach`, unless the coroutine is being closed in another context by now."""

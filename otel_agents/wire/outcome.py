@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.trace import Status, StatusCode
 
-from otel_agents import accounting, semconv, spans
+from otel_agents import accounting, semconv
 from otel_agents.accounting import CallRecord
+from otel_agents.tracing import spans
 from otel_agents.wire import claims, content, reading, retries
 from otel_agents.wire.capture import gaps
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry import context as otel_context
 
-from otel_agents import spans
+from otel_agents.tracing import spans
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import pytest
 from opentelemetry import baggage, trace
 
 from otel_agents import agent, context, event, inference, tool
-from otel_agents.contexts import agent_run, attributes, labels
 from otel_agents.testing import AgentSpans
+from otel_agents.tracing.contexts import agent_run, attributes, labels
 
 
 @tool
@@ -336,8 +336,8 @@ def test_an_undecorated_generator_that_is_closed_elsewhere(agent_spans: AgentSpa
 
 def test_the_name_means_the_function_whatever_was_imported_first() -> None:
     import otel_agents
-    import otel_agents.contexts
-    import otel_agents.inferences
+    import otel_agents.tracing.contexts
+    import otel_agents.tracing.inferences
 
     for module in (otel_agents.context, otel_agents.inference):
         assert callable(module)

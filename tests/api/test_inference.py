@@ -170,7 +170,7 @@ EXPECTED = Usage(input=100, output=20, cache_read=40, reasoning=5)
     ],
 )
 def test_forms_of_usage(agent_spans: AgentSpans, given: Any, expected: Usage | None) -> None:
-    from otel_agents.usage_forms import usage_of
+    from otel_agents.tracing.usage_forms import usage_of
 
     assert usage_of(given) == expected
     with inference("openai", "gpt-4o-mini") as call:
@@ -180,7 +180,7 @@ def test_forms_of_usage(agent_spans: AgentSpans, given: Any, expected: Usage | N
 
 
 def test_usage_of_sdk_objects() -> None:
-    from otel_agents.usage_forms import usage_of
+    from otel_agents.tracing.usage_forms import usage_of
 
     openai = pytest.importorskip("openai.types")
     anthropic = pytest.importorskip("anthropic.types")

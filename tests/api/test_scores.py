@@ -10,8 +10,9 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from otel_agents import agent, context, score, scoring
+from otel_agents import agent, context, score
 from otel_agents.testing import AgentSpans
+from otel_agents.tracing import scoring
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

@@ -1,6 +1,6 @@
 """The app of the tests: the same calls whatever instruments them. Runs in an environment of its own.
 
-    python app.py WHO ORDER URL
+    python app.py WHO ORDER URL [ENDPOINT]
 
 WHO is the instrumentation, ORDER whether it is enabled ``before`` or ``after`` ours.
 """
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 who, order, url = sys.argv[1:4]
+#: None when it is in the environment.
+endpoint = sys.argv[4] if len(sys.argv) > 4 else None
 
 
 def enable() -> None:
@@ -54,7 +56,7 @@ if order == "before":
 
 import otel_agents  # noqa: E402
 
-otel_agents.configure(service_name="coexist", schedule_delay=0.05)
+otel_agents.configure(service_name="coexist", schedule_delay=0.05, otlp_endpoint=endpoint)
 if order == "after":
     enable()
 

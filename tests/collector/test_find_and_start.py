@@ -11,7 +11,7 @@ from collector_rig import Backend
 from parts import free_port, require
 
 from otel_agents.config import resolve
-from otel_agents.settings import Settings
+from otel_agents.config.settings import Settings
 from otel_agents.stack import collector as stack
 from otel_agents.stack.ports import Ports
 from otel_agents.stack.process import Children, answers

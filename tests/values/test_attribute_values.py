@@ -9,7 +9,7 @@ import enum
 import numpy as np
 import pytest
 
-from otel_agents.values_attributes import attribute_value, attributes_of
+from otel_agents.values.attributes import attribute_value, attributes_of
 
 
 class Colour(enum.Enum):

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_agents.values import MARKER_ROOM, bounded_json, bounded_text
-from otel_agents.values_attributes import attribute_value
+from otel_agents.values.attributes import attribute_value
 
 texts = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)  # lone surrogates too
 scalars = st.one_of(

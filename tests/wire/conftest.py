@@ -17,8 +17,8 @@ from wire_rig import Accounts, Wired
 
 from otel_agents import runtime, wire
 from otel_agents.config import Settings
-from otel_agents.contexts import attributes
 from otel_agents.export.pipeline import SpanPipeline
+from otel_agents.tracing.contexts import attributes
 
 
 @pytest.fixture

@@ -271,7 +271,7 @@ def test_a_connection_that_breaks(wired: Wired, client: openai.OpenAI) -> None:
 def test_what_surrounds_a_call_is_on_its_span(wired: Wired, client: openai.OpenAI) -> None:
     from opentelemetry import context as otel_context
 
-    from otel_agents.contexts import SCOPE_KEY, AgentRun, context, inside_run, scope
+    from otel_agents.tracing.contexts import SCOPE_KEY, AgentRun, context, inside_run, scope
 
     with context(session="s1", user="ann", experiment="e1", variant="b"):
         run = AgentRun("planner")

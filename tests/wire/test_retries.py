@@ -316,7 +316,7 @@ def test_an_attempt_whose_predecessor_was_settled(wired: Wired) -> None:
 def test_the_run_counts_calls_not_attempts(wired: Wired, server: ModelServer, client: openai.OpenAI) -> None:
     from opentelemetry import context as otel_context
 
-    from otel_agents.contexts import SCOPE_KEY, AgentRun, inside_run, scope
+    from otel_agents.tracing.contexts import SCOPE_KEY, AgentRun, inside_run, scope
 
     run = AgentRun("planner")
     token = otel_context.attach(otel_context.set_value(SCOPE_KEY, inside_run(scope(), run)))

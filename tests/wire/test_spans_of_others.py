@@ -206,8 +206,8 @@ def test_calls_that_are_not_sampled_are_accounted(
 
 def test_inference_around_a_call(wired_all: Wired, server: ModelServer, openai_client: openai.OpenAI) -> None:
     """The app's own block and the hook see the same call: one span, one record; what the app says stays."""
-    from otel_agents.contexts import SCOPE_KEY, AgentRun, inside_run, scope
-    from otel_agents.inferences import inference
+    from otel_agents.tracing.contexts import SCOPE_KEY, AgentRun, inside_run, scope
+    from otel_agents.tracing.inferences import inference
 
     run = AgentRun("planner")
     token = otel_context.attach(otel_context.set_value(SCOPE_KEY, inside_run(scope(), run)))
@@ -230,7 +230,7 @@ def test_inference_around_a_call(wired_all: Wired, server: ModelServer, openai_c
 def test_inference_around_a_call_that_fails(
     wired_all: Wired, server: ModelServer, openai_client: openai.OpenAI
 ) -> None:
-    from otel_agents.inferences import inference
+    from otel_agents.tracing.inferences import inference
 
     with pytest.raises(openai.BadRequestError), inference("openai", "gpt-4o"):
         openai_client.chat.completions.create(model="gpt-4o#400", messages=HELLO)
@@ -239,7 +239,7 @@ def test_inference_around_a_call_that_fails(
 
 
 def test_inference_around_a_retry(wired_all: Wired, server: ModelServer) -> None:
-    from otel_agents.inferences import inference
+    from otel_agents.tracing.inferences import inference
 
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=1)
     server.script("500", "ok")

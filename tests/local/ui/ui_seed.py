@@ -255,7 +255,7 @@ def deep(number: int, start_ns: int, spans: int = 60, **more: Any) -> list[Obser
             "edit_file" if step % 2 else "run_tests",
             at + took * 0.7,
             took * 0.25,
-            input=json.dumps({"path": "otel_agents/settings.py", "lines": [step, step + 12]}),
+            input=json.dumps({"path": "otel_agents/config/settings.py", "lines": [step, step + 12]}),
             output=json.dumps({"ok": True}),
         )
         if step == 7:

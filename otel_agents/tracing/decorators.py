@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast, overload
 
-from otel_agents import semconv, spans, values
-from otel_agents.contexts import MAX_NAME
-from otel_agents.kinds import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind, plain_blueprint
-from otel_agents.runs import Run
-from otel_agents.values_objects import is_a
-from otel_agents.wrapping import wrap
+from otel_agents import semconv, values
+from otel_agents.tracing import spans
+from otel_agents.tracing.contexts import MAX_NAME
+from otel_agents.tracing.kinds import AGENT, RETRIEVAL, TOOL, WORKFLOW, Blueprint, Kind, plain_blueprint
+from otel_agents.tracing.runs import Run
+from otel_agents.tracing.wrapping import wrap
+from otel_agents.values.objects import is_a
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,11 +12,11 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from otel_agents import runtime, semconv, values
-from otel_agents.contexts import MAX_NAME
-from otel_agents.contexts import attributes as inherited
 from otel_agents.privacy import captures
-from otel_agents.values_attributes import attributes_of
-from otel_agents.values_objects import type_name
+from otel_agents.tracing.contexts import MAX_NAME
+from otel_agents.tracing.contexts import attributes as inherited
+from otel_agents.values.attributes import attributes_of
+from otel_agents.values.objects import type_name
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from otel_agents.span_trees import Node, assert_no_orphans, assert_tree, nodes, snapshot, tree, usage
+from otel_agents.testing.trees import Node, assert_no_orphans, assert_tree, nodes, snapshot, tree, usage
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -83,8 +83,8 @@ def recording(**settings: Any) -> Iterator[AgentSpans]:
 
     from otel_agents import runtime
     from otel_agents.config import Settings
-    from otel_agents.contexts import attributes as inherited
     from otel_agents.export.pipeline import SpanPipeline
+    from otel_agents.tracing.contexts import attributes as inherited
 
     resource = Resource({"service.name": "test"})
     exporter = InMemorySpanExporter()

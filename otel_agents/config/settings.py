@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from otel_agents import config_values as values
+from otel_agents.config import values as values
 
 DEFAULT_LANGFUSE_URL: Final = "https://cloud.langfuse.com"
 DEFAULT_OTLP_HTTP: Final = "http://localhost:4318"

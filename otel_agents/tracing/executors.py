@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry import context as otel_context
 
-from otel_agents.scopes import detach
+from otel_agents.tracing.scopes import detach
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from otel_agents import values
-from otel_agents.values_objects import is_a
+from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

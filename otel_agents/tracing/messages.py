@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from otel_agents import values
-from otel_agents.values_objects import is_a, public_fields
+from otel_agents.values.objects import is_a, public_fields
 
 Message = dict[str, Any]
 

@@ -15,18 +15,19 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
-from otel_agents import accounting, messages, runtime, semconv, spans
-from otel_agents.contexts import NO_SCOPE, detach, scope
-from otel_agents.inference_request import (
+from otel_agents import accounting, runtime, semconv
+from otel_agents.tracing import messages, spans
+from otel_agents.tracing.contexts import NO_SCOPE, detach, scope
+from otel_agents.tracing.inference_request import (
     Asked,
     positive_number,
     request_attributes,
     short_text,
     short_texts,
 )
-from otel_agents.runs import UNSET
-from otel_agents.usage_forms import usage_of
-from otel_agents.values_attributes import attributes_of
+from otel_agents.tracing.runs import UNSET
+from otel_agents.tracing.usage_forms import usage_of
+from otel_agents.values.attributes import attributes_of
 from otel_agents.wire import claims, warm
 
 if TYPE_CHECKING:

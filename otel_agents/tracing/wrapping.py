@@ -9,10 +9,10 @@ import types
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from otel_agents.generators import Abandoned, GeneratorFunction, Open, Watcher, drive
+from otel_agents.tracing.generators import Abandoned, GeneratorFunction, Open, Watcher, drive
 
 if TYPE_CHECKING:
-    from otel_agents.contexts import context
+    from otel_agents.tracing.contexts import context
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -137,7 +137,7 @@ def _future_done(watcher: Watcher, future: Any) -> None:
 
 
 class InContext:
-    """Watches a call only to give it a :class:`otel_agents.contexts.context`."""
+    """Watches a call only to give it a :class:`otel_agents.tracing.contexts.context`."""
 
     __slots__ = ("_context",)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from otel_agents import semconv, values
-from otel_agents.contexts import MAX_NAME
-from otel_agents.values_attributes import attributes_of
-from otel_agents.values_objects import is_a
+from otel_agents.tracing.contexts import MAX_NAME
+from otel_agents.values.attributes import attributes_of
+from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from opentelemetry import context as otel_context
 
 from otel_agents import runtime, semconv, values
-from otel_agents.executors import bind, traced_executor
-from otel_agents.scopes import (
+from otel_agents.tracing.executors import bind, traced_executor
+from otel_agents.tracing.scopes import (
     NO_SCOPE,
     SCOPE_KEY,
     AgentRun,
@@ -30,8 +30,8 @@ from otel_agents.scopes import (
     labels,
     scope,
 )
-from otel_agents.values_attributes import attributes_of
-from otel_agents.values_objects import is_a
+from otel_agents.values.attributes import attributes_of
+from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -164,7 +164,7 @@ class context:
 
     def __call__(self, function: F) -> F:
         """Decorates a function of any kind; each call is a block of its own."""
-        from otel_agents import wrapping
+        from otel_agents.tracing import wrapping
 
         again = functools.partial(type(self), **self._arguments)  # type: ignore[arg-type]
         return wrapping.wrap(function, lambda arguments, keywords: wrapping.InContext(again()))

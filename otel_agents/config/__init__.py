@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from otel_agents import config_values as values
-from otel_agents.settings import DEFAULT_LANGFUSE_URL, Declared, Otlp, Settings, table
+from otel_agents.config import values as values
+from otel_agents.config.settings import DEFAULT_LANGFUSE_URL, Declared, Otlp, Settings, table
 
 __all__ = [
     "DEFAULT_LANGFUSE_URL",

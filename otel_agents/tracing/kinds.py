@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanKind
 
-from otel_agents import messages, semconv, values
-from otel_agents.values_attributes import attributes_of
+from otel_agents import semconv, values
+from otel_agents.tracing import messages
+from otel_agents.values.attributes import attributes_of
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

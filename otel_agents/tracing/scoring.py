@@ -14,8 +14,8 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from otel_agents import semconv, values
-from otel_agents.contexts import MAX_NAME, short_name
-from otel_agents.values_objects import is_a
+from otel_agents.tracing.contexts import MAX_NAME, short_name
+from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

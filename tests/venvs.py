@@ -21,7 +21,7 @@ import pytest
 #: What the fixture ``run`` is.
 Run = Callable[..., str]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def python_with(*requirements: str) -> Path:

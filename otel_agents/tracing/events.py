@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
 
-from otel_agents import runtime, scoring, semconv, spans, values
-from otel_agents.contexts import MAX_NAME, scope, short_name
-from otel_agents.runs import UNSET
-from otel_agents.values_attributes import attributes_of
+from otel_agents import runtime, semconv, values
+from otel_agents.tracing import scoring, spans
+from otel_agents.tracing.contexts import MAX_NAME, scope, short_name
+from otel_agents.tracing.runs import UNSET
+from otel_agents.values.attributes import attributes_of
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -10,11 +10,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
-from otel_agents import runtime, semconv, spans
-from otel_agents.kinds import TOOL, Blueprint, Content
-from otel_agents.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
-from otel_agents.values_attributes import attributes_of
-from otel_agents.yielded import Collected
+from otel_agents import runtime, semconv
+from otel_agents.tracing import spans
+from otel_agents.tracing.kinds import TOOL, Blueprint, Content
+from otel_agents.tracing.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
+from otel_agents.tracing.yielded import Collected
+from otel_agents.values.attributes import attributes_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

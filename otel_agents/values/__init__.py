@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from otel_agents import values_objects as objects
+from otel_agents.values import objects as objects
 
 if TYPE_CHECKING:
     pass

@@ -10,7 +10,7 @@ import msgspec
 
 from otel_agents import values
 from otel_agents.accounting import Usage
-from otel_agents.values_objects import is_a
+from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from otel_agents.wire.formats import WireFormat
