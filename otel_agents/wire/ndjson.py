@@ -12,7 +12,7 @@ def lines(body: bytes) -> Iterator[bytes]:
     """
     start = body.removeprefix(b"\xef\xbb\xbf").lstrip()
     first, _, _ = start.partition(b"\n")
-    if start.startswith(b"{") and not first.rstrip().endswith(b"}"):
+    if first.rstrip() == b"{":
         yield start
         return
     for line in start.split(b"\n"):

@@ -97,16 +97,12 @@ async def test_async_plain_and_streamed(wired: Wired, server: ModelServer) -> No
 
 
 @pytest.mark.parametrize("form", ["plain", "events", "array"])
-def test_messages_tools_and_thoughts(
-    wired_all: Wired, server: ModelServer, client: genai.Client, form: str
-) -> None:
+def test_messages_tools_and_thoughts(wired_all: Wired, server: ModelServer, form: str) -> None:
     call = {"name": "lookup", "arguments": {"word": "span"}}
     server.script(
         {"text": "", "thinking": "Let me see what it is", "tool_calls": [call], "scenario": "bytes:7"}
     )
     schema = {"type": "object", "properties": {"word": {"type": "string"}}}
-    declared = {"name": "lookup", "description": "L"}
-    pixel = {"mimeType": "image/png", "data": PIXEL}
     body = {
         "systemInstruction": {"parts": [{"text": "Be brief"}]},
         "contents": [
@@ -161,8 +157,9 @@ def test_messages_tools_and_thoughts(
     assert thought == {"type": "reasoning", "content": "Let me see what it is"}
     assert (called["type"], called["name"], called["arguments"]) == ("tool_call", "lookup", {"word": "span"})
     assert (answer["role"], answer["finish_reason"]) == ("assistant", "STOP")
-    assert wired_all.record().usage is not None
-    assert wired_all.record().usage.total == server.ledger()["input"] + server.ledger()["output"]
+    usage = wired_all.record().usage
+    assert usage is not None
+    assert usage.total == server.ledger()["input"] + server.ledger()["output"]
 
 
 def test_several_candidates(wired: Wired, server: ModelServer, client: genai.Client) -> None:
