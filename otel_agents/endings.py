@@ -1,0 +1,66 @@
+"""Ends of processes that ``atexit`` does not see: children of ``multiprocessing`` and SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+_registered = False
+
+
+class _Anchor:
+    """What ``register_after_fork`` ties a function to; lives as long as this module."""
+
+
+_anchor = _Anchor()
+
+
+def at_child_exit(function: Callable[[], object]) -> None:
+    """Has ``function`` called when a child that ``multiprocessing`` (or Celery's billiard) made ends.
+
+    Such children leave by ``os._exit``, after the finalizers of that package and no others.
+    """
+    global _registered
+    if _registered:
+        return
+    _registered = True
+    import wrapt
+
+    def hook(util: Any) -> None:
+        def finalize(_: object = None) -> None:
+            util.Finalize(None, function, exitpriority=-1000)
+
+        util.register_after_fork(_anchor, finalize)
+        process = getattr(util, "process", None)
+        if process is None or getattr(process, "parent_process", lambda: None)() is not None:
+            finalize()  # this process is such a child
+
+    for module in ("multiprocessing.util", "billiard.util"):
+        wrapt.register_post_import_hook(hook, module)
+
+
+def at_sigterm(function: Callable[[], object]) -> None:
+    """Has ``function`` called before SIGTERM ends the process, where nobody handles that signal.
+
+    The process still ends by the signal, as its parent expects. Servers that handle it themselves (and
+    then put back what was there and raise it again, as uvicorn does) come to the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def handle(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            # In a thread: the interrupted code may hold a lock that is needed for it.
+            thread = threading.Thread(target=function, daemon=True)
+            thread.start()
+            thread.join(timeout=8.0)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, handle)
