@@ -40,7 +40,7 @@ _RETRYABLE: Final = frozenset({408, 409, 425, 429})
 
 #: Sent by the SDKs of OpenAI, Anthropic and others that are made by the same generator.
 _COUNT: Final = "x-stainless-retry-count"
-#: Sent by AWS's SDKs: ``attempt=2; max=5``.
+#: Sent by AWS's SDKs: ``ttl=20260101T000000Z; attempt=2; max=5``.
 _AWS_COUNT: Final = "amz-sdk-request"
 
 
@@ -86,8 +86,8 @@ def sent_count(headers: Mapping[str, str]) -> int | None:
     if count is not None:
         return int(count) if count.isdecimal() else None
     count = headers.get(_AWS_COUNT)
-    if isinstance(count, str) and count.startswith("attempt="):
-        number = count[8:].partition(";")[0]
+    if isinstance(count, str) and "attempt=" in count:
+        number = count.partition("attempt=")[2].partition(";")[0]
         return max(int(number) - 1, 0) if number.isdecimal() else None
     return None
 
