@@ -39,8 +39,11 @@ def more_routes(state: State) -> list[Route]:
         return await handle(state, await _amended(request, {"model": model}), wire)
 
     async def claude(request: Request) -> ASGIApp:
+        # The version is in the body here, and its name is another one.
+        headers = [*request.scope["headers"], (b"anthropic-version", b"vertex-2023-10-16")]
+        asked = Request({**request.scope, "headers": headers}, request.receive)
         model = request.path_params["call"].partition(":")[0]
-        return await handle(state, await _amended(request, {"model": model}), ANTHROPIC)
+        return await handle(state, await _amended(asked, {"model": model}), ANTHROPIC)
 
     async def mistral(request: Request) -> ASGIApp:
         return await handle(state, request, Mistral())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anthropic
 import httpx
 import pytest
 from google import genai
@@ -222,25 +223,33 @@ def test_gemini_at_vertex(wired: Wired, server: ModelServer) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_claude_at_vertex(wired_all: Wired, server: ModelServer, streamed: bool) -> None:
-    """As ``AnthropicVertex`` sends it; the SDK itself refuses plain HTTP servers without credentials."""
-    server.script({"text": "Hello", "usage": {"input": 900, "output": 33, "cache_read": 500}})
-    body = {
-        "anthropic_version": "vertex-2023-10-16",
+    server.script({"text": "Hello", "usage": {"input": 5000, "output": 33, "cache_read": 500}})
+    client = anthropic.AnthropicVertex(
+        access_token="any",
+        project_id="p",
+        region="l",
+        base_url=f"{server.url}/v1",
+        max_retries=0,
+        open_telemetry=False,
+    )
+    asked: dict[str, Any] = {
+        "model": "claude-haiku-4-5",
         "max_tokens": 100,
         "messages": [{"role": "user", "content": "hi"}],
-        **({"stream": True} if streamed else {}),
     }
-    method = "streamRawPredict" if streamed else "rawPredict"
-    place = f"{server.url}/v1/projects/p/locations/l/publishers/anthropic/models/claude-haiku-4-5@20251001"
-    headers = {"authorization": "Bearer t", "anthropic-version": "2023-06-01"}
-    httpx.post(f"{place}:{method}", json=body, headers=headers)
-    httpx.post(place.replace("claude-haiku-4-5@20251001", "count-tokens:rawPredict"), json=body)
+    if streamed:
+        with client.messages.stream(**asked) as stream:
+            stream.until_done()
+    else:
+        client.messages.create(**asked)
     attributes = wired_all.attributes()
-    assert wired_all.span().name == "chat claude-haiku-4-5@20251001"
+    assert wired_all.span().name == "chat claude-haiku-4-5"
     assert attributes["gen_ai.provider.name"] == "gcp.vertex_ai"
-    assert attributes["gen_ai.usage.input_tokens"] == 900
+    assert attributes["gen_ai.response.model"] == "claude-haiku-4-5-20251001"
+    assert attributes["gen_ai.usage.input_tokens"] == 5000
     assert attributes["gen_ai.usage.output_tokens"] == 33
+    assert attributes["gen_ai.usage.cache_read.input_tokens"] == 500
     assert attributes["gen_ai.response.finish_reasons"] == ("end_turn",)
-    assert wired_all.record().cost is not None
+    assert wired_all.record().cost == pytest.approx(float(server.ledger()["cost"]))
     (answer,) = json.loads(wired_all.sent()[semconv.OUTPUT_MESSAGES])
     assert answer["parts"] == [{"type": "text", "content": "Hello"}]
