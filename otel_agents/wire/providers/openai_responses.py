@@ -1,11 +1,7 @@
 """OpenAI Responses: ``POST .../responses`` and ``.../responses/compact``, plain, streamed, in the background.
 
-What is counted of a background response: the call that creates one is answered ``queued`` and has
-no usage yet, so its span and record have none, and it is not counted as a call that should have
-had one. The usage comes once with the stream of that call, if there is one, or otherwise in the
-first answer to a later ``GET .../responses/{id}``. That fetch runs no model; by the conventions its
-span (``fetch_response``) carries no usage, however often it is repeated. Usage is therefore counted
-where ``response.completed`` (or ``incomplete``, ``failed``) answers a POST, and nowhere else.
+A response made in the background is answered ``queued`` and without usage; what becomes of that is
+the business of ``openai_background``.
 
 The other endpoints below ``/responses`` (cancel, input_items, input_tokens) run no model.
 """
@@ -156,6 +152,10 @@ class OpenAIResponses:
             _take(facts, _response.read(body))
         elif not _read_end(body, facts):
             _read_all(body, facts)
+        if RESPONSE_STATUS in facts.attributes and facts.id and semconv.OPENAI_API_TYPE in request.attributes:
+            from otel_agents.wire.providers import openai_background
+
+            openai_background.expect(facts.id, request)
         return facts
 
     def input_content(self, body: bytes, limit: int) -> Content:
