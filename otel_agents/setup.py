@@ -340,6 +340,19 @@ def _edge(settings: Settings, redactor: Redactor) -> Edge:
     return direct
 
 
+def _before_fork() -> None:
+    from otel_agents.wire import warm
+
+    warm.wait(5.0)
+    if _configured is not None:
+        _configured.worker.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    if _configured is not None:
+        _configured.worker.after_fork_in_parent()
+
+
 def _after_fork() -> None:
     if _configured is not None:
         _configured.after_fork()
@@ -353,4 +366,6 @@ def _register_process_hooks() -> None:
     atexit.register(shutdown)
     endings.at_child_exit(shutdown)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
+        )

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 _LIMIT: Final = 100_000
 #: Seconds between two looks at the queue; short, so that a scrape sees what just happened.
 _INTERVAL: Final = 0.2
+#: Seconds that a fork waits for what runs.
+_PATIENCE: Final = 5.0
 
 
 class Worker:
@@ -92,6 +94,20 @@ class Worker:
             thread.join(timeout=2.0)
         self.hurry()
         self.drain()
+
+    def before_fork(self) -> None:
+        """Waits until nothing runs, as what runs may be importing: a child would wait for that forever.
+
+        Python does not give a child the locks of modules that another thread was importing.
+        """
+        self._running.acquire(timeout=_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on."""
+        try:
+            self._running.release()
+        except RuntimeError:
+            pass  # it was not to be had in time
 
     def after_fork(self) -> None:
         """A child has no thread and must not count what its parent counts."""
