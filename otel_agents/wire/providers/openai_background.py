@@ -24,7 +24,6 @@ from time import time_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qs, unquote
 
-import msgspec
 import opentelemetry.context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -35,11 +34,12 @@ from otel_agents import runtime as runtimes
 from otel_agents.accounting import CallRecord
 from otel_agents.tracing import spans
 from otel_agents.tracing.contexts import detach, scope
-from otel_agents.wire import claims, content, reading, sse
+from otel_agents.wire import claims, content, reading
 from otel_agents.wire.capture import Body, Capture
 from otel_agents.wire.formats import RequestFacts, ResponseFacts
 from otel_agents.wire.hosts import provider_of
 from otel_agents.wire.providers.openai_responses import RESPONSE_STATUS, OpenAIResponses
+from otel_agents.wire.providers.openai_responses_end import End, read_end
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -56,8 +56,6 @@ STREAM_CURSOR: Final = "gen_ai.request.stream_cursor"
 #: Responses that are waited for; beyond it the oldest is given up.
 _LIMIT: Final = 1000
 _OTHERS: Final = ("compact", "input_tokens")
-_ENDED: Final = ("completed", "incomplete", "failed", "cancelled")
-_DAY: Final = 86_400_000_000_000
 _SUPPRESS_ALL: Final = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
 _SUPPRESS_HTTP: Final = getattr(
     context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"
@@ -197,20 +195,20 @@ class Fetch:
         if self.status is None or self.status >= 400:
             _fail(self._span, facts, str(self.status) if self.status else None, error, self._runtime)
             return
-        whole = _read(readable, streamed)
+        end = read_end(readable, streamed)
         if facts.model is not None:
             self._span.set_attribute(semconv.RESPONSE_MODEL, facts.model)
-        if whole.status is not None:
-            self._span.set_attribute(RESPONSE_STATUS, whole.status)
-        if whole.status in _ENDED:
+        if end.status is not None:
+            self._span.set_attribute(RESPONSE_STATUS, end.status)
+        if end.over:
             self._span.set_attribute(semconv.RESPONSE_FINISH_REASONS, facts.finish_reasons)
         if error is not None:
             _fail(self._span, facts, None, error, self._runtime)
-        if whole.status in _ENDED:
+        if end.over:
             with _lock:
                 expected = _expected.pop(facts.id or "", None)
             if expected is not None:
-                self._account(expected, facts, whole, readable, streamed)
+                self._account(expected, facts, end, readable, streamed)
                 return
         self._show(self._span, readable, streamed)
 
@@ -230,12 +228,12 @@ class Fetch:
             runtime.defer(span, attributes)
 
     def _account(
-        self, expected: Expected, facts: ResponseFacts, whole: _Whole, readable: bytes, streamed: bool
+        self, expected: Expected, facts: ResponseFacts, end: End, readable: bytes, streamed: bool
     ) -> None:
         """One record and one span for the run, as if it had been waited for."""
         around = scope(expected.context)
         agent = around.attributes.get(semconv.AGENT_NAME)
-        started, ended = _times(whole, expected.accepted)
+        started, ended = end.times(expected.accepted)
         request = expected.request
         record = CallRecord(
             operation=semconv.OP_CHAT,
@@ -278,42 +276,6 @@ class Fetch:
         self._show(span, readable, streamed)
         span.end(ended)
         self._runtime.accountant.submit(record)
-
-
-class _Whole(msgspec.Struct, gc=False):
-    status: str | None = None
-    created_at: float | None = None
-    completed_at: float | None = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    response: _Whole | None = None
-
-
-_whole = msgspec.json.Decoder(_Whole)
-_event = msgspec.json.Decoder(_Event)
-
-
-def _read(body: bytes, streamed: bool) -> _Whole:
-    try:
-        if not streamed:
-            return _whole.decode(body)
-        line = sse.last_data_line(body, b'"response":{') or sse.last_data_line(body, b'"response": {')
-        return (_event.decode(line).response if line is not None else None) or _Whole()
-    except (ValueError, RecursionError):
-        return _Whole()
-
-
-def _times(whole: _Whole, accepted: int) -> tuple[int, int]:
-    """When the run began and ended (nanoseconds), as the provider says if that can be."""
-    now = time_ns()
-    started, ended = (
-        int(at * 1e9) if at and 0 < at < 1e11 else None for at in (whole.created_at, whole.completed_at)
-    )
-    # The provider's clock is not ours, and its seconds are whole.
-    started = accepted if started is None or not accepted - _DAY < started < now else started
-    ended = now if ended is None or not started < ended < now else ended
-    return started, ended
 
 
 def _fail(
