@@ -72,6 +72,9 @@ class _Unpriced(Exception):
     """No price is known for the model."""
 
 
+#: Stands for a model that the library does not know.
+_UNKNOWN: Final = RateCard(*[Decimal(0)] * 5)
+
 _cards: dict[tuple[str, str, str | None], tuple[float, RateCard | None]] = {}
 _cards_lock = threading.Lock()
 _warm = threading.Event()
@@ -143,13 +146,18 @@ def _cost(provider: str, model: str, tier: str | None, usage: Usage) -> Decimal:
     now = time.monotonic()
     cached = _cards.get(key)
     if cached is None or now - cached[0] > _CARD_LIFETIME:
-        card = _rate_card(provider, model, tier)
+        try:
+            card = _rate_card(provider, model, tier)
+        except _Unpriced:
+            card = _UNKNOWN  # looking for what is not there takes as long as finding what is
         with _cards_lock:
             if len(_cards) >= _CARD_LIMIT:
                 _cards.clear()
             _cards[key] = (now, card)
     else:
         card = cached[1]
+    if card is _UNKNOWN:
+        raise _Unpriced(model)
     if card is None or usage.input_audio or usage.output_audio or isinstance(usage, MeteredUsage):
         return _library_cost(provider, model, tier, usage)
     return card.cost(usage)
