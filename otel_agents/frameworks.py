@@ -232,14 +232,30 @@ def _conflict(entry_point: EntryPoint) -> str | None:
     if conflict is None:
         return None
     found = getattr(conflict, "found", None)
+    if (
+        found is None
+        and _package(entry_point).startswith(_OPENINFERENCE)
+        and _is_there(_framework(entry_point))
+    ):
+        return (
+            None  # it lists several packages that it can instrument, and OpenTelemetry takes them for needed
+        )
     wanted = getattr(conflict, "required", None) or getattr(conflict, "required_any", None)
     return f"needs {wanted}, found {found or 'nothing'}"
 
 
-def _imported(entry_point: EntryPoint, modules: tuple[str, ...], _: Any) -> None:
+def _is_there(framework: str) -> bool:
+    from importlib.util import find_spec
+
+    modules = _MODULES.get(framework, (framework.replace("-", "_"),))
+    return any(find_spec(module.partition(".")[0]) is not None for module in modules)
+
+
+def _imported(entry_point: EntryPoint, modules: tuple[str, ...], imported: Any) -> None:
     families = {name.partition(".")[0] for name in modules}
     if any(
         name.partition(".")[0] in families
+        and module is not imported
         and getattr(getattr(module, "__spec__", None), "_initializing", False)
         for name, module in list(sys.modules.items())
     ):
