@@ -1,9 +1,10 @@
 """The tee in a response of urllib3, whose bytes reach the caller on many ways.
 
 ``stream``, ``read``, ``read1``, ``readinto``, ``read_chunked``, iteration and ``data`` all end in two
-methods: ``_fp_read`` and, for chunks that urllib3 takes apart itself, ``_handle_chunk``. What they
-return is kept: the body as it came over the wire, so still compressed. The public methods above
-them tell when it is over and with which of urllib3's exceptions.
+methods: ``_raw_read`` and, for chunks that urllib3 takes apart itself, ``_handle_chunk``. What they
+return is kept: the body as it came over the wire, so still compressed. Version 1 has ``_fp_read`` in
+place of the first, which knows nothing of urllib3's exceptions; there and in objects that are no
+response of urllib3 at all, ``read`` tells how it ended.
 """
 
 from __future__ import annotations
@@ -33,33 +34,17 @@ def tee(raw: Any, call: Call) -> None:
     exchange(raw, call, _classes, _tee_class)
 
 
-def _keep(call: Call, data: Any) -> None:
-    if data and not call.finished:
-        capture = call.capture
-        if capture.room > 0:
-            capture.times.append(perf_counter())
-            capture.chunks.append(data)
-            capture.room -= len(data)
-        else:
-            capture.overflow(data)
-
-
-def _is_over(raw: Any, data: Any, amount: Any) -> bool:
-    """Whether nothing can follow ``data``, which was read when ``amount`` bytes were asked for."""
-    if amount is None or (not data and amount != 0):
-        return True
-    isclosed = getattr(raw, "isclosed", None)
-    return isclosed is not None and bool(isclosed())
-
-
 def _tee_class(original: Any) -> type:
     members: dict[str, Any] = {"close": _closing(original), "__del__": _dropping(original)}
-    inner = [name for name in ("_fp_read", "_handle_chunk") if hasattr(original, name)]
-    for name in inner:
-        members[name] = _keeping(getattr(original, name))
-    members["read"] = _reading(original.read, keep=not inner, to_the_end=True)
-    if hasattr(original, "read1"):
-        members["read1"] = _reading(original.read1, keep=not inner, to_the_end=False)
+    if hasattr(original, "_raw_read"):
+        members["_raw_read"] = _reading_raw(original._raw_read)
+    else:
+        inner = hasattr(original, "_fp_read")
+        if inner:
+            members["_fp_read"] = _keeping(original._fp_read)
+        members["read"] = _reading(original.read if inner else _keeping(original.read), original)
+    if hasattr(original, "_handle_chunk"):
+        members["_handle_chunk"] = _keeping(original._handle_chunk)
     if hasattr(original, "read_chunked"):
         members["read_chunked"] = _reading_chunks(original.read_chunked)
     return named(original, members)
@@ -68,34 +53,59 @@ def _tee_class(original: Any) -> type:
 def _keeping(method: Any) -> Any:
     def keep(self: Any, *args: Any, **kwargs: Any) -> Any:
         data = method(self, *args, **kwargs)
-        _keep(self.__dict__[CALL], data)
+        if data:
+            capture = self.__dict__[CALL].capture
+            if capture.room > 0:
+                capture.times.append(perf_counter())
+                capture.chunks.append(data)
+                capture.room -= len(data)
+            else:
+                capture.overflow(data)
         return data
 
     return keep
 
 
-def _reading(method: Any, keep: bool, to_the_end: bool) -> Any:
-    """``to_the_end``: without an amount, the method returns all that is left."""
-
-    def read(self: Any, *args: Any, **kwargs: Any) -> Any:
+def _reading_raw(method: Any) -> Any:
+    def read(self: Any, amt: int | None = None, **kwargs: Any) -> Any:
         own = self.__dict__
         call = own[CALL]
-        own[_READING] = True
+        try:
+            data = method(self, amt, **kwargs)
+        except BaseException as error:
+            call.finish(error)
+            raise
+        if data:
+            capture = call.capture
+            if capture.room > 0:
+                capture.times.append(perf_counter())
+                capture.chunks.append(data)
+                capture.room -= len(data)
+            else:
+                capture.overflow(data)
+            if own.get("length_remaining") == 0 or (amt is None and not kwargs):
+                call.finish(complete=True)
+        elif amt != 0:
+            call.finish(complete=True)
+        return data
+
+    return read
+
+
+def _reading(method: Any, original: Any) -> Any:
+    isclosed = getattr(original, "isclosed", None)
+
+    def read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = self.__dict__[CALL]
         try:
             data = method(self, *args, **kwargs)
         except BaseException as error:
             call.finish(error)
             raise
-        finally:
-            own[_READING] = False
-        if keep:
-            _keep(call, data)
-        if not call.finished:
-            amount = args[0] if args else kwargs.get("amt")
-            if amount is not None and amount < 0:
-                amount = None
-            if _is_over(self, data, -1 if amount is None and not to_the_end else amount):
-                call.finish(complete=True)
+        amount = args[0] if args else kwargs.get("amt")
+        # An empty piece may be the beginning of a compressed body, if there is a way to ask.
+        if amount is None or amount < 0 or (not data if isclosed is None else isclosed(self)):
+            call.finish(complete=True)
         return data
 
     return read
