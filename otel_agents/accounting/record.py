@@ -57,7 +57,8 @@ def span_attributes(record: CallRecord) -> dict[str, AttributeValue]:
     usage = record.usage
     if usage is not None:
         attributes[semconv.USAGE_INPUT_TOKENS] = usage.input
-        attributes[semconv.USAGE_OUTPUT_TOKENS] = usage.output
+        if record.operation != semconv.OP_EMBEDDINGS:
+            attributes[semconv.USAGE_OUTPUT_TOKENS] = usage.output
         if usage.cache_read:
             attributes[semconv.USAGE_CACHE_READ] = usage.cache_read
         if usage.cache_write:

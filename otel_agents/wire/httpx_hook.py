@@ -16,6 +16,7 @@ from otel_agents.wire import call as calls
 from otel_agents.wire import streams
 from otel_agents.wire.call import Call
 from otel_agents.wire.capture import Body
+from otel_agents.wire.providers import openai_multipart as multipart
 from otel_agents.wire.recognise import format_of
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,9 @@ def _begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call |
         return None
     try:
         request = args[0] if args else kwargs["request"]
-        if request.method != "POST":
-            return None
         url = request.url
+        if request.method != "POST":
+            return _fetch(url) if request.method == "GET" else None
         wire_format = format_of(url.raw_path.partition(b"?")[0].decode("ascii", "replace"))
         if wire_format is None:
             return None
@@ -101,12 +102,21 @@ def _begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call |
         return None
 
 
+def _fetch(url: Any) -> Any:
+    path, _, query = url.raw_path.decode("ascii", "replace").partition("?")
+    if "/responses/" not in path:
+        return None
+    from otel_agents.wire.providers import openai_background
+
+    return openai_background.begin(url.host, url.port or _PORTS.get(url.scheme, 0), path, query)
+
+
 def _content(request: Any) -> bytes | None:
     """The request's body when it is in memory; a body that is streamed is not touched."""
     try:
         content = request.content
     except Exception:  # RequestNotRead
-        return None
+        return multipart.head(request.stream)
     return content if isinstance(content, bytes) else None
 
 
