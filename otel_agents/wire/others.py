@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import opentelemetry.context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -49,6 +50,8 @@ _TELLING: Final = (
     "gen_ai.", "llm.", "openinference.", "langfuse.observation.", "embedding.", "input.", "output.",
     "operation.cost", "anthropic.usage.", semconv.PARENT_HINT, semconv.APP_ROOT,
 )  # fmt: skip
+#: Context key of opentelemetry-util-genai: an inference is under way and is to be the only one.
+_UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
 _LIMIT: Final = 10_000
 #: Seconds that an ended span waits for the stream behind it.
 _PATIENCE: Final = 600.0
@@ -117,6 +120,9 @@ def find(call: Call, parent: Span) -> Span | None:
                     _note(_duplicates, inner.get_span_context().span_id, span.get_span_context().span_id)
                 return _taken(call, span, operation)
         return None
+    around = _inside(parent, operation)
+    if around is not None and claims.claim_attempt(around):
+        return _taken(call, around, operation)
     for one in _beside(parent, operation, model):
         if claims.claim_attempt(one.span):
             return _taken(call, one.span, operation)
@@ -197,6 +203,24 @@ def _around(span: Span, operation: str) -> list[Span]:
         chain.insert(0, outer.span)
         one = outer
     return chain
+
+
+def _inside(parent: Span, operation: str) -> Span | None:
+    """The inference span of opentelemetry-util-genai that is under way around spans which are no GenAI ones.
+
+    Its context key says that model calls here are part of that inference; calls of tools and agents
+    inside of it are not, though it would swallow them as well.
+    """
+    if context_api.get_value(_UTIL_GENAI) is None:
+        return None
+    one = _open.get(parent.get_span_context().span_id)
+    while one is not None:
+        if is_inference(one.span, operation):
+            return one.span
+        if semconv.OPERATION_NAME in (one.span.attributes or {}):
+            return None
+        one = _open.get(one.parent)
+    return None
 
 
 def _beside(parent: Span, operation: str, model: str | None) -> list[_Open]:
