@@ -19,6 +19,7 @@ _HOOKS: Final = {
     "httpx": "httpx_hook",
     "httpx2": "httpx_hook",
     "requests": "requests_hook",
+    "urllib3": "urllib3_hook",
     "aiohttp": "aiohttp_hook",
     "botocore.httpsession": "botocore_hook",
 }

@@ -96,6 +96,7 @@ def scripted() -> Iterator[Scripted]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128
 
         def handle_error(self, *args: object) -> None:
             """Clients that hang up are part of the tests."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anthropic
 import boto3  # type: ignore[import-untyped]
 import httpx
 import pytest
@@ -359,6 +360,36 @@ def test_a_very_long_stream(wired: Wired, told: Scripted) -> None:
     assert record.usage is not None
     assert record.usage.output == 7
     assert wired.attributes()["otel_agents.capture.truncated"] is True
+
+
+def test_a_very_big_answer(wired: Wired, told: Scripted) -> None:
+    """An image of five million characters stands between the two ends."""
+    image = {"image": {"format": "png", "source": {"bytes": "QUJD" * 1_250_000}}}
+    answer = {"output": {"message": {"role": "assistant", "content": [image]}}}
+    told.answer(Answer([encoded(**answer, stopReason="end_turn", usage=USED)], headers=JSON))
+    url = f"{told.url}/model/{NOVA}/converse"
+    requests.post(url, json={"messages": HELLO}, stream=True, timeout=10).json()
+    record = wired.record()
+    assert record.usage is not None
+    assert record.usage.output == 7
+    assert wired.attributes()["gen_ai.response.finish_reasons"] == ("end_turn",)
+
+
+def test_the_sdk_of_anthropic(wired_all: Wired, told: Scripted) -> None:
+    """Which sends through httpx, with and without a stream."""
+    told.answer(Answer([CLAUDE_SAID], headers=JSON), streamed(*CLAUDE_PIECES))
+    client = anthropic.AnthropicBedrock(
+        aws_access_key="k", aws_secret_key="s", aws_region="us-east-1", base_url=told.url, max_retries=0
+    )
+    hello: list[Any] = [{"role": "user", "content": "Hi"}]
+    client.messages.create(model=CLAUDE, max_tokens=9, messages=hello)
+    stream = client.messages.create(model=CLAUDE, max_tokens=9, messages=hello, stream=True)
+    assert len(list(stream)) == 5
+    assert [record.usage.output for record in wired_all.records if record.usage is not None] == [7, 7]
+    assert {record.request_model for record in wired_all.records} == {CLAUDE}
+    for span in wired_all.exported():
+        said = json.loads(str((span.attributes or {})["gen_ai.output.messages"]))
+        assert said[0]["parts"] == [{"type": "text", "content": "Hello"}]
 
 
 def test_other_operations_are_left_alone(wired: Wired, told: Scripted) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from otel_agents import semconv
 from otel_agents.accounting import Usage
-from otel_agents.wire import eventstream, tolerant
+from otel_agents.wire import eventstream, salvage, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
 from otel_agents.wire.providers import bedrock_paths
 
@@ -18,6 +18,7 @@ _STREAM: Final = "converse-stream"
 _ACTIONS: Final = ("converse", _STREAM)
 _EMPTY: Final = msgspec.Raw(b"")
 _END: Final = re.compile(rb"messageStop|metadata|exception|error")
+_REASON: Final = re.compile(rb'"stopReason"\s*:\s*"[^"\\]{1,100}"')
 REQUEST_ID: Final = "aws.request_id"
 
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what OTLP can carry
@@ -126,6 +127,10 @@ class BedrockConverse:
         ends = (event for event in _events(body) if _END.search(event.head))
         return read_events((event.kind, event.payload, event.is_exception) for event in ends)
 
+    def salvage(self, head: bytes, tail: bytes) -> bytes:
+        """What is left of an answer with an image that was too big to keep."""
+        return essentials(head, tail)
+
     def read_headers(self, facts: ResponseFacts, headers: Mapping[str, str]) -> None:
         """The id under which AWS finds the request."""
         take_request_id(facts, headers)
@@ -222,6 +227,13 @@ def read_events(events: Iterable[tuple[str, bytes, bool]]) -> ResponseFacts:
         _take(facts, event)
     facts.finish_reasons = [reason or NOT_FINISHED]
     return facts
+
+
+def essentials(head: bytes, tail: bytes) -> bytes:
+    """A small body with the usage and the stop reason found at both ends of a big one."""
+    found = salvage.essentials(head, tail)
+    reason = _REASON.search(tail) or _REASON.search(head[:65_536])
+    return b"{%b,%b" % (reason.group(0), found[1:]) if reason and found != b"{}" else found
 
 
 def text_of(raw: msgspec.Raw) -> str | None:

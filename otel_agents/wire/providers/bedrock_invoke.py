@@ -15,7 +15,7 @@ import msgspec
 
 from otel_agents import semconv
 from otel_agents.accounting import Usage
-from otel_agents.wire import eventstream, tolerant
+from otel_agents.wire import eventstream, salvage, tolerant
 from otel_agents.wire.formats import Content, RequestFacts, ResponseFacts
 from otel_agents.wire.providers import bedrock_converse as converse
 from otel_agents.wire.providers import bedrock_paths, bedrock_text
@@ -134,6 +134,10 @@ class BedrockInvoke:
         if self.operation == semconv.OP_EMBEDDINGS:
             facts.finish_reasons = []
         return facts
+
+    def salvage(self, head: bytes, tail: bytes) -> bytes:
+        """What is left of an answer that was too big to keep."""
+        return converse.essentials(head, tail) if self._speaks == "nova" else salvage.essentials(head, tail)
 
     def read_headers(self, facts: ResponseFacts, headers: Mapping[str, str]) -> None:
         """The service's counts, if the body had none, its tier and the id of the request."""
