@@ -19,9 +19,10 @@ _anchor = _Anchor()
 
 
 def at_child_exit(function: Callable[[], object]) -> None:
-    """Has ``function`` called when a child that ``multiprocessing`` (or Celery's billiard) made ends.
+    """Has ``function`` called when a child of ``multiprocessing`` or of Celery's pool ends.
 
-    Such children leave by ``os._exit``, after the finalizers of that package and no others.
+    Such children leave by ``os._exit``, after the finalizers of that package and no others; Celery's
+    after a signal of its own.
     """
     global _registered
     if _registered:
@@ -38,8 +39,14 @@ def at_child_exit(function: Callable[[], object]) -> None:
         if process is None or getattr(process, "parent_process", lambda: None)() is not None:
             finalize()  # this process is such a child
 
-    for module in ("multiprocessing.util", "billiard.util"):
-        wrapt.register_post_import_hook(hook, module)
+    def connect(signals: Any) -> None:
+        # Strongly held, under a name: Celery keeps weak references to receivers otherwise.
+        signals.worker_process_shutdown.connect(
+            lambda **_: function(), weak=False, dispatch_uid="otel-agents-shutdown"
+        )
+
+    wrapt.register_post_import_hook(hook, "multiprocessing.util")
+    wrapt.register_post_import_hook(connect, "celery.signals")
 
 
 def at_sigterm(function: Callable[[], object]) -> None:
