@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
-from typing import Final
+from typing import Final, overload
 
 HEAD_BYTES: Final = 4 * 1024 * 1024
 TAIL_BYTES: Final = 256 * 1024
@@ -197,6 +197,23 @@ _DECODERS: Final[dict[str, Callable[[bytes], tuple[bytes, str | None]]]] = {
 }
 
 
-def gaps(times: Iterable[float]) -> list[float]:
-    """Seconds between arrivals."""
-    return [later - earlier for earlier, later in pairwise(times)]
+class Gaps(Sequence[float]):
+    """Seconds between arrivals, worked out where they are looked at: that is off the caller's path."""
+
+    __slots__ = ("_times",)
+
+    def __init__(self, times: list[float]) -> None:
+        self._times = times
+
+    def __len__(self) -> int:
+        return max(len(self._times) - 1, 0)
+
+    def __iter__(self) -> Iterator[float]:
+        return (later - earlier for earlier, later in pairwise(self._times))
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[float]: ...
+    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
+        return list(self)[index]

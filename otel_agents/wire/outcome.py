@@ -13,7 +13,7 @@ from otel_agents import accounting, semconv
 from otel_agents.accounting import CallRecord
 from otel_agents.tracing import spans
 from otel_agents.wire import claims, content, reading, retries
-from otel_agents.wire.capture import gaps
+from otel_agents.wire.capture import Gaps
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -247,7 +247,7 @@ def _record(call: Call, facts: ResponseFacts, duration: float, error: BaseExcept
         error_type=_error_type(call, facts, error),
         duration=duration,
         time_to_first_chunk=times[0] - call.first if streamed and times else None,
-        chunk_gaps=gaps(times) if streamed else (),
+        chunk_gaps=Gaps(times) if streamed else (),
         stream=streamed,
         server_address=call.host,
         server_port=call.port,
