@@ -33,7 +33,9 @@ invoke_agent scout
 
 
 @pytest.fixture(scope="module")
-def found(run: Run, backend: StubBackend) -> list[Span]:
+def found(run: Run, backend: StubBackend, server: ModelServer) -> list[Span]:
+    for path in ("/v1/chat/completions", "/v1/messages"):
+        server.fail_next(1, 429, path=path)  # the SDK tries again: no second span
     run(python_with(*PACKAGES), "langchain_app.py")
     return spans(backend)
 
@@ -53,4 +55,5 @@ invoke_workflow writer
 
 
 def test_every_call_is_counted_once(found: list[Span], server: ModelServer, backend: StubBackend) -> None:
+    assert server.ledger()["errors"] == {"429": 2}
     assert_exact(server, backend, calls=9)

@@ -14,7 +14,9 @@ PACKAGES = ["openai-agents==0.24.0", "opentelemetry-instrumentation-genai-openai
 
 
 @pytest.fixture(scope="module")
-def found(run: Run, backend: StubBackend) -> list[Span]:
+def found(run: Run, backend: StubBackend, server: ModelServer) -> list[Span]:
+    for path in ("/v1/responses", "/v1/chat/completions"):
+        server.fail_next(1, 429, path=path)  # the SDK tries again: no second span
     run(python_with(*PACKAGES), "openai_agents_app.py")
     return spans(backend)
 
@@ -49,4 +51,5 @@ def test_each_run_is_one_tree(found: list[Span]) -> None:
 
 
 def test_every_call_is_counted_once(found: list[Span], server: ModelServer, backend: StubBackend) -> None:
+    assert server.ledger()["errors"] == {"429": 2}
     assert_exact(server, backend, calls=8)
