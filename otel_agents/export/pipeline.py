@@ -78,6 +78,8 @@ class SpanPipeline(SpanProcessor):
         self._ended: deque[ReadableSpan] = deque()
         self._ready: deque[ReadableSpan] = deque()  # completed, being sent or to be sent again
         self._held: deque[ReadableSpan] = deque()  # ended before the stream that completes them
+        self._held_lock = threading.Lock()
+        self._completing = 0
         self._deferred: OrderedDict[int, Deferred] = OrderedDict()
         self._deferred_lock = threading.Lock()
         self._wake = threading.Event()
@@ -141,6 +143,7 @@ class SpanPipeline(SpanProcessor):
         if self._stopped:
             return FlushResult()
         started = time.monotonic()
+        self._patient = False
         self._drain(started + timeout)
         self._stopped = True
         self._wake.set()
@@ -158,6 +161,7 @@ class SpanPipeline(SpanProcessor):
 
         The caller only waits: a request that hangs must not hold it longer than it has asked for.
         """
+        self._recall()
         while self._waiting() and (left := deadline - time.monotonic()) > 0:
             self._progress.clear()
             self._wake.set()
@@ -173,7 +177,7 @@ class SpanPipeline(SpanProcessor):
         self._reset()
 
     def _waiting(self) -> int:
-        return len(self._ended) + len(self._ready)
+        return len(self._ended) + len(self._ready) + self._completing
 
     def _start(self) -> None:
         with self._start_lock:
@@ -198,15 +202,19 @@ class SpanPipeline(SpanProcessor):
     def _send_batch(self) -> bool:
         """Completes and sends up to one batch; False when the backend did not take it."""
         while self._ended and len(self._ready) < self._max_batch:
-            span = self._ended.popleft()
-            if self._must_wait(span):
-                self._held.append(span)
-                continue
-            completed = self._complete(span)
-            if completed is None:
-                self._note("filtered", 1, None)
-            else:
-                self._ready.append(completed)
+            self._completing = 1  # whoever waits for the queue waits for the span in between, too
+            try:
+                span = self._ended.popleft()
+                if self._must_wait(span):
+                    self._held.append(span)
+                    continue
+                completed = self._complete(span)
+                if completed is None:
+                    self._note("filtered", 1, None)
+                else:
+                    self._ready.append(completed)
+            finally:
+                self._completing = 0
         batch = [self._ready[index] for index in range(min(len(self._ready), self._max_batch))]
         if batch and not self._delivered(batch):
             return False
@@ -236,9 +244,10 @@ class SpanPipeline(SpanProcessor):
 
     def _recall(self) -> None:
         """Takes up again what need not wait any longer."""
-        for _ in range(len(self._held)):
-            span = self._held.popleft()
-            (self._held if self._must_wait(span) else self._ended).append(span)
+        with self._held_lock:
+            for _ in range(len(self._held)):
+                span = self._held.popleft()
+                (self._held if self._must_wait(span) else self._ended).append(span)
 
     def _export(self, batch: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
