@@ -41,6 +41,8 @@ COVERED = {
     "export LANGFUSE_OTLP_ENDPOINT=https://cloud.langfuse.com/api/public/otel": "test_the_collector_by_hand",
     "otelcol-contrib --config otel-collector.yaml": "test_the_collector_by_hand",
     "otel-agents config": "test_the_settings_are_printed",
+    "opentelemetry-instrument python app.py": "test_direct_mode, tests/distro",
+    "otel-agents instrumentations": "test_the_instrumentations_are_listed",
 }
 
 
@@ -188,6 +190,7 @@ def test_direct_mode(app: Path, tmp_path: Path, model_environment: dict[str, str
         }
         env = environment(tmp_path, **keys, **model_environment)
         run([OTEL_AGENTS, "run", "app.py"], app, env)
+        run([OTEL_AGENTS.with_name("opentelemetry-instrument"), "python", "app.py"], app, env)
         run([sys.executable, "agents.py"], app, env)
         run([sys.executable, "local_model.py"], app, env)
         found = {
@@ -268,6 +271,10 @@ def test_the_settings_are_printed(tmp_path: Path) -> None:
     printed = run([OTEL_AGENTS, "config"], tmp_path, env)
     assert "pk-lf-1" in printed
     assert "very-secret" not in printed
+
+
+def test_the_instrumentations_are_listed(tmp_path: Path) -> None:
+    assert "httpx" in run([OTEL_AGENTS, "instrumentations"], tmp_path, environment(tmp_path))
 
 
 def test_the_pytest_fixture(app: Path, tmp_path: Path) -> None:
