@@ -62,6 +62,9 @@ def _hook(module: Any) -> None:
     if not _installed:
         return
     try:
+        if getattr(getattr(module, "__spec__", None), "_initializing", False):
+            # Another thread is importing it: wait until it has its classes. In this thread it is done.
+            importlib.import_module(module.__name__)
         importlib.import_module(f"{__name__}.{_HOOKS[module.__name__]}").install(module)
     except Exception:
         logger.warning("otel-agents: could not hook %s", getattr(module, "__name__", module), exc_info=True)
