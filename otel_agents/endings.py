@@ -1,14 +1,54 @@
-"""Ends of processes that ``atexit`` does not see: children of ``multiprocessing`` and SIGTERM."""
+"""The end of a process: what has to be ready before it, and ends that ``atexit`` does not see.
+
+Children of ``multiprocessing`` and SIGTERM are the latter.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 _registered = False
+
+
+class Ending:
+    """Runs a function once it is told to, on a thread that waits for that from the start.
+
+    At the end of the interpreter Python 3.12 and later start no new threads, and without one of its
+    own an exporter that hangs would hold the process for as long as its own timeouts are.
+    """
+
+    __slots__ = ("_done", "_go")
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._go = threading.Event()
+        self._done = threading.Event()
+        arguments = (function, self._go, self._done)
+        threading.Thread(target=_when_told, args=arguments, name="otel-agents-end", daemon=True).start()
+
+    def begin(self) -> None:
+        """Has the function run now."""
+        self._go.set()
+
+    def wait(self, seconds: float) -> None:
+        """Waits until the function has returned or failed, for at most ``seconds``."""
+        self._done.wait(seconds)
+
+
+def _when_told(function: Callable[[], object], go: threading.Event, done: threading.Event) -> None:
+    go.wait()
+    try:
+        function()
+    except Exception:
+        logger.debug("otel-agents: error while stopping", exc_info=True)
+    finally:
+        done.set()
 
 
 class _Anchor:

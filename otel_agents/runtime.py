@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from otel_agents.accounting import CallRecord
     from otel_agents.config import Settings
+    from otel_agents.endings import Ending
     from otel_agents.export.pipeline import SpanPipeline
     from otel_agents.langfuse.scores import ScoreSender
     from otel_agents.metrics import Instruments
@@ -117,6 +118,8 @@ class Runtime:
         #: Makes the meter provider anew, for a forked child; set by ``setup``.
         self.make_meter_provider: Callable[[], MeterProvider | None] | None = None
         self._forked = False
+        #: What shuts the providers down; made by ``setup``.
+        self.endings: list[Ending] = []
 
     @property
     def redactor(self) -> Redactor:
@@ -208,6 +211,7 @@ class Runtime:
         hook is no place to start threads.
         """
         self._forked = True
+        self.endings = []  # their threads are the parent's
         self._meters = None
         self.meter_provider = None
         self._meters_lock = threading.Lock()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from otel_agents import endings, runtime, semconv
+from otel_agents.endings import Ending
 from otel_agents.export.result import FlushResult
 from otel_agents.runtime import Runtime
 from otel_agents.version import __version__
@@ -164,8 +165,14 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
         made.scores.flush(left())
         made.scores.close()
     # Shutting a provider down exports what it has once more.
-    rest = [one for one in (made.logger_provider, made.meter_provider) if one is not None]
-    _within(left(), *(provider.shutdown for provider in rest))
+    if made.endings:
+        for ending in made.endings:
+            ending.begin()
+        for ending in made.endings:
+            ending.wait(left())
+    else:
+        rest = [one for one in (made.logger_provider, made.meter_provider) if one is not None]
+        _within(left(), *(provider.shutdown for provider in rest))
     runtime.replace(None)
     return result
 
@@ -177,8 +184,13 @@ def _within(seconds: float, *functions: Callable[[], object]) -> None:
     """
     deadline = time.monotonic() + seconds
     threads = [threading.Thread(target=_quietly, args=(function,), daemon=True) for function in functions]
-    for thread in threads:
-        thread.start()
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:  # too late for threads: the interpreter is at its end
+        for function in functions:
+            _quietly(function)
+        return
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
 
@@ -209,6 +221,8 @@ def _build(settings: Settings, redact: Callable[[str, object], object] | None) -
     _add_metrics(made, resource, redactor)
     _add_events(made, resource)
     _add_spans(made, resource, redactor)
+    rest = (made.logger_provider, made.meter_provider)
+    made.endings = [Ending(provider.shutdown) for provider in rest if provider is not None]
     return made
 
 

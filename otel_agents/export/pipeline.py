@@ -163,6 +163,10 @@ class SpanPipeline(SpanProcessor):
         """
         self._recall()
         while self._waiting() and (left := deadline - time.monotonic()) > 0:
+            if self._thread is None:  # too late for one: the interpreter is at its end
+                if not self._send_batch():
+                    return
+                continue
             self._progress.clear()
             self._wake.set()
             self._progress.wait(min(left, _FLUSH_STEP))
@@ -183,7 +187,10 @@ class SpanPipeline(SpanProcessor):
         with self._start_lock:
             if self._thread is None and not self._stopped:
                 thread = threading.Thread(target=self._run, name="otel-agents-export", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is at its end; whoever closes does the work itself
+                    return
                 self._thread = thread  # last: whoever closes may join it only once it runs
 
     def _run(self) -> None:

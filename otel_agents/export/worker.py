@@ -117,7 +117,10 @@ class Worker:
         with self._start_lock:
             if self._thread is None and not self._stopped:
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is at its end; whoever stops does the work itself
+                    return
                 self._thread = thread  # last: whoever stops may join it only once it runs
 
     def _run(self) -> None:

@@ -191,6 +191,21 @@ def test_an_exiting_process_sends_what_it_has(backend: StubBackend, tmp_path: Pa
     assert "gen_ai.invoke_agent.duration" in backend.metric_names()
 
 
+def test_what_ends_last_of_all_is_sent_too(backend: StubBackend, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(
+        "import atexit, otel_agents\n"
+        f"otel_agents.configure(otlp_endpoint={backend.url!r}, schedule_delay=60.0)\n"
+        "@otel_agents.agent\n"
+        "def very_last():\n    return 1\n"
+        "atexit.register(very_last)\n"  # runs before ours, when no thread of the pipeline is there yet
+    )
+    done = subprocess.run([sys.executable, app], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stderr == ""
+    assert [span.name for span in backend.spans()] == ["invoke_agent very_last"]
+    assert "gen_ai.invoke_agent.duration" in backend.metric_names()
+
+
 def test_a_dead_collector_does_not_hold_up_the_end(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(
