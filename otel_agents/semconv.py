@@ -121,7 +121,7 @@ VARIANT: Final = "otel_agents.variant"
 EVENT_NAME: Final = "otel_agents.event"
 #: JSON of an event's body.
 EVENT_BODY: Final = "otel_agents.event.body"
-#: Span event for each attempt of a call that was sent more than once.
+#: Span event for each attempt of a call that was sent more than once; as an attribute, JSON of all.
 EVENT_ATTEMPT: Final = "otel_agents.attempt"
 ATTEMPT_NUMBER: Final = "otel_agents.attempt.number"  # from 1
 ATTEMPT_DELAY: Final = "otel_agents.attempt.delay"  # seconds since the attempt before

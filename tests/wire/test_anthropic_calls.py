@@ -191,7 +191,8 @@ def test_http_errors(wired: Wired, client: anthropic.Anthropic) -> None:
 def test_counting_tokens_is_no_call(wired: Wired, client: anthropic.Anthropic) -> None:
     client.messages.count_tokens(model=MODEL, messages=HELLO)
     client.models.list()
-    assert wired.spans == []
+    # Its SDK may make spans of its own for these.
+    assert [span.name for span in wired.spans if span.instrumentation_scope.name == "otel_agents"] == []  # type: ignore[union-attr]
     assert wired.records == []
 
 

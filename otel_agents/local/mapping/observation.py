@@ -43,7 +43,7 @@ def read(span: ReceivedSpan, received_ns: int, strict: bool = True) -> tuple[Obs
     everything, own = trace.metadata(
         attributes, resource, span.scope, filter(content.is_content, attributes), notes
     )
-    status.note_events(span.events, message, own, notes)
+    status.note_events(span.events, message, own, attributes, notes)
     sent, answered = content.content(attributes, span.events, strict, notes)
     app_root = trace.is_app_root(attributes)
 

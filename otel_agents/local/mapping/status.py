@@ -63,7 +63,11 @@ def status_message(attributes: Mapping[str, Any], span_message: str) -> str | No
 
 
 def note_events(
-    events: Sequence[SpanEvent], message: str | None, metadata: Mapping[str, Any], notes: Notes
+    events: Sequence[SpanEvent],
+    message: str | None,
+    metadata: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    notes: Notes,
 ) -> None:
     """Notes the span events whose content is in no other place: Langfuse drops all of them."""
     for event in events:
@@ -74,7 +78,7 @@ def note_events(
                 notes.add("exception_lost", exception=event.attributes.get("exception.type"))
         elif event.name.startswith("gen_ai.evaluation"):
             notes.add("evaluation_lost", evaluation=event.attributes.get("gen_ai.evaluation.name"))
-        else:
+        elif event.name not in attributes:  # an attribute of that name tells it too
             notes.add("span_event_lost", event=event.name)
 
 
