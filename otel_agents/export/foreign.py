@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
+from otel_agents.export.copies import changed
+
 if TYPE_CHECKING:
     from otel_agents.privacy import Redactor
 
@@ -16,20 +18,13 @@ def redacted_copy(span: ReadableSpan, redactor: Redactor) -> ReadableSpan:
     status = span.status
     if status.description:
         status = Status(status.status_code, redactor.text(status.description))
-    return ReadableSpan(
+    return changed(
+        span,
         name=redactor.text(span.name),
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
         attributes=redactor.attributes(span.attributes or {}),
         events=[
             Event(redactor.text(one.name), redactor.attributes(one.attributes or {}), one.timestamp)
             for one in span.events
         ],
-        links=span.links,
-        kind=span.kind,
         status=status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_agents.export import roots
+from otel_agents.export.copies import changed
 from otel_agents.export.result import FlushResult, Ledger
 from otel_agents.wire import others
 
@@ -288,19 +289,9 @@ def with_attributes(span: ReadableSpan, attributes: Mapping[str, AttributeValue]
     """A copy of an ended span that has ``attributes`` beside (and in place of) its own."""
     if not attributes:
         return span
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
+    return changed(
+        span,
         attributes={**(span.attributes or {}), **attributes},
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, StatusCode
 
+from otel_agents.export.copies import changed
 from otel_agents.langfuse.mapping import map_span
 
 if TYPE_CHECKING:
@@ -28,19 +29,10 @@ def to_langfuse(span: ReadableSpan) -> ReadableSpan | None:
     if mapped is None:
         return None
     attributes: dict[str, AttributeValue] = dict(mapped.attributes)
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
+    return changed(
+        span,
         parent=_parent(span, mapped.parent_span_id),
-        resource=span.resource,
         attributes=attributes,
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
 
 

@@ -22,6 +22,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_agents import semconv
+from otel_agents.export.copies import changed
 from otel_agents.wire import claims
 
 if TYPE_CHECKING:
@@ -166,19 +167,9 @@ def without_repetition(span: ReadableSpan) -> ReadableSpan:
     if chosen is None:
         return span
     kept = {name: value for name, value in (span.attributes or {}).items() if not name.startswith(_TELLING)}
-    return ReadableSpan(
-        name=span.name,
-        context=context,
-        parent=span.parent,
-        resource=span.resource,
+    return changed(
+        span,
         attributes={**kept, DUPLICATE_OF: format(chosen, "016x")},
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
 
 
