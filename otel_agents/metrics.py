@@ -1,21 +1,15 @@
-"""The only place where an instrument is defined.
+"""The only place where a metric is defined: its name, unit, buckets, labels, and where that comes from.
 
-Names, units and buckets: OpenTelemetry GenAI conventions v0.1.0; ours live under ``otel_agents.``.
-Every label value is bounded (:class:`LabelCap`): no ids, no users, no prompts.
+Names, units and buckets: OpenTelemetry GenAI conventions v0.1.0; ours live under ``otel_agents.``. What is
+recorded on them is in ``instruments.py``; docs and dashboards are made from the catalogue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from otel_agents import semconv
-
-if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.metrics import Counter, Histogram, Meter
-
-    from otel_agents.accounting import CallRecord, Usage
 
 #: Seconds, for single calls: 10 ms to 82 s.
 DURATION_BUCKETS: Final = (
@@ -28,239 +22,300 @@ AGENT_BUCKETS: Final = (
 TOKEN_BUCKETS: Final = tuple(float(4**power) for power in range(14))
 CALL_BUCKETS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 SCORE_BUCKETS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 2.0, 5.0, 10.0, 100.0)
+SHARE_BUCKETS: Final = (-1.0, -0.5, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
-#: Value that a label takes once it has had ``label_limit`` different ones.
-OVERFLOW: Final = "other"
-
-AttributeMap = dict[str, str | int]
+Kind = Literal["counter", "histogram", "gauge"]
 
 
-class LabelCap:
-    """Lets each label take at most ``limit`` different values; later ones become ``other``."""
+@dataclass(frozen=True, slots=True, eq=False)  # compared, and looked up, by identity
+class Definition:
+    """One metric.
 
-    __slots__ = ("_limit", "_seen")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._seen: dict[str, set[str]] = {}
-
-    def __call__(self, label: str, value: str) -> str:
-        seen = self._seen.setdefault(label, set())
-        if value in seen:
-            return value
-        if len(seen) >= self._limit:
-            return OVERFLOW
-        seen.add(value)
-        return value
-
-
-class Instruments:
-    """All instruments of one meter, and what is recorded on them.
-
-    The ``record_*`` methods may be called from any thread; the package calls them on its worker
-    thread, off the caller's path. ``context`` carries the span that exemplars point at.
+    Attributes:
+        name: OpenTelemetry's name of it.
+        kind: ``counter`` (only grows), ``histogram`` or ``gauge`` (the last value counts).
+        unit: in UCUM, as OpenTelemetry writes it.
+        description: one line.
+        labels: every label that it can have; each is bounded.
+        buckets: upper bounds, of a histogram.
     """
 
-    def __init__(self, meter: Meter, label_limit: int) -> None:
-        self._cap = LabelCap(label_limit)
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
 
-        def counter(name: str, unit: str, description: str) -> Counter:
-            return meter.create_counter(name, unit=unit, description=description)
+    @property
+    def source(self) -> str:
+        """Who named it: the GenAI conventions, or this package."""
+        return "otel-agents" if self.name.startswith("otel_agents.") else "GenAI conventions v0.1.0"
 
-        def histogram(name: str, unit: str, description: str, buckets: tuple[float, ...]) -> Histogram:
-            return meter.create_histogram(
-                name, unit=unit, description=description, explicit_bucket_boundaries_advisory=buckets
-            )
 
-        inference = "gen_ai.client.inference"
-        self.duration = histogram(f"{inference}.duration", "s", "Model call", DURATION_BUCKETS)
-        self.first_chunk = histogram(
-            f"{inference}.time_to_first_chunk",
-            "s",
-            "Time until the first chunk of a stream",
-            DURATION_BUCKETS,
-        )
-        self.per_chunk = histogram(
-            f"{inference}.time_per_output_chunk",
-            "s",
-            "Time between later chunks of a stream",
-            DURATION_BUCKETS,
-        )
-        usage = f"{inference}.usage"
-        self.input_tokens = counter(f"{usage}.input_tokens", "{token}", "Input, cache included")
-        self.output_tokens = counter(f"{usage}.output_tokens", "{token}", "Output tokens, reasoning included")
-        self.cache_read = counter(
-            f"{usage}.cache_read.input_tokens", "{token}", "Input tokens read from cache"
-        )
-        self.cache_write = counter(
-            f"{usage}.cache_write.input_tokens", "{token}", "Input tokens written to cache"
-        )
-        self.reasoning = counter(
-            f"{usage}.reasoning.output_tokens", "{token}", "Output tokens spent on reasoning"
-        )
-        operation = f"{inference}.operation"
-        self.call_input = histogram(
-            f"{operation}.input_tokens", "{token}", "Input tokens of a call", TOKEN_BUCKETS
-        )
-        self.call_output = histogram(
-            f"{operation}.output_tokens", "{token}", "Output tokens of a call", TOKEN_BUCKETS
-        )
-        embeddings = "gen_ai.client.embeddings"
-        self.embeddings_duration = histogram(
-            f"{embeddings}.duration", "s", "Duration of an embeddings call", DURATION_BUCKETS
-        )
-        self.embeddings_input = histogram(
-            f"{embeddings}.operation.input_tokens",
-            "{token}",
-            "Input tokens of an embeddings call",
-            TOKEN_BUCKETS,
-        )
-        self.agent_duration = histogram(
-            "gen_ai.invoke_agent.duration", "s", "Duration of an agent or workflow run", AGENT_BUCKETS
-        )
-        self.agent_calls = histogram(
-            "gen_ai.invoke_agent.inference_calls",
-            "{inference_call}",
-            "Model calls of an agent run",
-            CALL_BUCKETS,
-        )
-        self.agent_tools = histogram(
-            "gen_ai.invoke_agent.tool_calls", "{tool_call}", "Tool calls of an agent run", CALL_BUCKETS
-        )
-        self.tool_duration = histogram(
-            "gen_ai.execute_tool.duration", "s", "Duration of a tool call", DURATION_BUCKETS
-        )
-        self.cost = counter("otel_agents.cost", "{USD}", "Cost of model calls in US dollars")
-        self.unpriced = counter(
-            "otel_agents.unpriced_calls", "{call}", "Model calls without a cost, by reason"
-        )
-        self.score = histogram(
-            "otel_agents.evaluation.score", "1", "Scores given to agents' work", SCORE_BUCKETS
-        )
-        self.exported = counter("otel_agents.export.spans", "{span}", "Spans by what became of them")
+#: Labels that a task or an experiment gives to everything measured inside of it.
+USER_LABELS: Final = ("experiment", "variant", "task_type", "prompt_version")
+_CALL: Final = (
+    semconv.OPERATION_NAME,
+    semconv.PROVIDER_NAME,
+    semconv.REQUEST_MODEL,
+    semconv.RESPONSE_MODEL,
+    semconv.AGENT_NAME,
+    semconv.SERVER_ADDRESS,
+    semconv.SERVER_PORT,
+    *USER_LABELS,
+)
+_TIMED_CALL: Final = (*_CALL, semconv.ERROR_TYPE)
+_TOKENS: Final = (*_CALL, semconv.TOKEN_MODALITY)
+_AGENT: Final = (semconv.OPERATION_NAME, semconv.AGENT_NAME, *USER_LABELS)
+_TASK: Final = (semconv.AGENT_NAME, "status", *USER_LABELS)
 
-    def record_call(self, record: CallRecord) -> None:
-        """Counts one model call: duration, tokens, cost."""
-        labels = self._call_labels(record)
-        context = record.context
-        embeddings = record.operation == semconv.OP_EMBEDDINGS
-        timed = self._with_error(labels, record.error_type)
-        duration = self.embeddings_duration if embeddings else self.duration
-        duration.record(record.duration, timed, context)
-        if record.time_to_first_chunk is not None and record.stream:
-            self.first_chunk.record(record.time_to_first_chunk, labels, context)
-            for gap in record.chunk_gaps:
-                self.per_chunk.record(gap, labels, context)
-        if record.usage is not None:
-            self._record_usage(record.usage, labels, context, embeddings)
-        if record.cost is not None:
-            self.cost.add(record.cost, labels, context)
-        elif record.unpriced_reason is not None:
-            self.unpriced.add(1, {**labels, "reason": record.unpriced_reason}, context)
+_INFERENCE: Final = "gen_ai.client.inference"
+_EMBEDDINGS: Final = "gen_ai.client.embeddings"
 
-    def _record_usage(
-        self, usage: Usage, labels: AttributeMap, context: Context | None, embeddings: bool
-    ) -> None:
-        for counter, total, audio in (
-            (self.input_tokens, usage.input, usage.input_audio),
-            (self.output_tokens, usage.output, usage.output_audio),
-            (self.cache_read, usage.cache_read, usage.cache_audio_read),
-            (self.cache_write, usage.cache_write, 0),
-            (self.reasoning, usage.reasoning, 0),
-        ):
-            # A provider that breaks down says which part is audio; the rest is of a kind it leaves open.
-            if total - audio > 0:
-                counter.add(total - audio, {**labels, semconv.TOKEN_MODALITY: "unknown"}, context)
-            if audio > 0:
-                counter.add(audio, {**labels, semconv.TOKEN_MODALITY: "audio"}, context)
-        if embeddings:
-            self.embeddings_input.record(usage.input, labels, context)
-        else:
-            self.call_input.record(usage.input, labels, context)
-            self.call_output.record(usage.output, labels, context)
+CALL_DURATION: Final = Definition(
+    f"{_INFERENCE}.duration", "histogram", "s", "Model call", _TIMED_CALL, DURATION_BUCKETS
+)
+CALL_FIRST_CHUNK: Final = Definition(
+    f"{_INFERENCE}.time_to_first_chunk",
+    "histogram",
+    "s",
+    "Time until the first chunk of a stream",
+    _CALL,
+    DURATION_BUCKETS,
+)
+CALL_PER_CHUNK: Final = Definition(
+    f"{_INFERENCE}.time_per_output_chunk",
+    "histogram",
+    "s",
+    "Time between later chunks of a stream",
+    _CALL,
+    DURATION_BUCKETS,
+)
+INPUT_TOKENS: Final = Definition(
+    f"{_INFERENCE}.usage.input_tokens", "counter", "{token}", "Input tokens, cache included", _TOKENS
+)
+OUTPUT_TOKENS: Final = Definition(
+    f"{_INFERENCE}.usage.output_tokens", "counter", "{token}", "Output tokens, reasoning included", _TOKENS
+)
+CACHE_READ_TOKENS: Final = Definition(
+    f"{_INFERENCE}.usage.cache_read.input_tokens",
+    "counter",
+    "{token}",
+    "Input tokens read from cache",
+    _TOKENS,
+)
+CACHE_WRITE_TOKENS: Final = Definition(
+    f"{_INFERENCE}.usage.cache_write.input_tokens",
+    "counter",
+    "{token}",
+    "Input tokens written to cache",
+    _TOKENS,
+)
+REASONING_TOKENS: Final = Definition(
+    f"{_INFERENCE}.usage.reasoning.output_tokens",
+    "counter",
+    "{token}",
+    "Output tokens spent on reasoning",
+    _TOKENS,
+)
+CALL_INPUT: Final = Definition(
+    f"{_INFERENCE}.operation.input_tokens",
+    "histogram",
+    "{token}",
+    "Input tokens of a call",
+    _CALL,
+    TOKEN_BUCKETS,
+)
+CALL_OUTPUT: Final = Definition(
+    f"{_INFERENCE}.operation.output_tokens",
+    "histogram",
+    "{token}",
+    "Output tokens of a call",
+    _CALL,
+    TOKEN_BUCKETS,
+)
+EMBEDDINGS_DURATION: Final = Definition(
+    f"{_EMBEDDINGS}.duration",
+    "histogram",
+    "s",
+    "Duration of an embeddings call",
+    _TIMED_CALL,
+    DURATION_BUCKETS,
+)
+EMBEDDINGS_INPUT: Final = Definition(
+    f"{_EMBEDDINGS}.operation.input_tokens",
+    "histogram",
+    "{token}",
+    "Input tokens of an embeddings call",
+    _CALL,
+    TOKEN_BUCKETS,
+)
+AGENT_DURATION: Final = Definition(
+    "gen_ai.invoke_agent.duration",
+    "histogram",
+    "s",
+    "Duration of an agent or workflow run",
+    (*_AGENT, semconv.ERROR_TYPE),
+    AGENT_BUCKETS,
+)
+AGENT_CALLS: Final = Definition(
+    "gen_ai.invoke_agent.inference_calls",
+    "histogram",
+    "{inference_call}",
+    "Model calls of an agent run",
+    _AGENT,
+    CALL_BUCKETS,
+)
+AGENT_TOOLS: Final = Definition(
+    "gen_ai.invoke_agent.tool_calls",
+    "histogram",
+    "{tool_call}",
+    "Tool calls of an agent run",
+    _AGENT,
+    CALL_BUCKETS,
+)
+TOOL_DURATION: Final = Definition(
+    "gen_ai.execute_tool.duration",
+    "histogram",
+    "s",
+    "Duration of a tool call",
+    (semconv.TOOL_NAME, semconv.AGENT_NAME, semconv.TOOL_TYPE, semconv.ERROR_TYPE, *USER_LABELS),
+    DURATION_BUCKETS,
+)
+COST: Final = Definition("otel_agents.cost", "counter", "{USD}", "Cost of model calls in US dollars", _CALL)
+UNPRICED_CALLS: Final = Definition(
+    "otel_agents.unpriced_calls",
+    "counter",
+    "{call}",
+    "Model calls without a cost, by reason",
+    (*_CALL, "reason"),
+)
+TASK_COUNT: Final = Definition(
+    "otel_agents.task.count", "counter", "{task}", "Finished tasks, by status", _TASK
+)
+TASK_DURATION: Final = Definition(
+    "otel_agents.task.duration", "histogram", "s", "Duration of a task", _TASK, AGENT_BUCKETS
+)
+TASK_ATTEMPTS: Final = Definition(
+    "otel_agents.task.attempts", "counter", "{attempt}", "Attempts at tasks, by status", _TASK
+)
+SCORE: Final = Definition(
+    "otel_agents.evaluation.score",
+    "histogram",
+    "1",
+    "Scores given to agents' work",
+    (semconv.EVALUATION_NAME, semconv.AGENT_NAME, *USER_LABELS),
+    SCORE_BUCKETS,
+)
+TOKEN_REDUCTION: Final = Definition(
+    "otel_agents.token_reduction",
+    "histogram",
+    "1",
+    "Share of tokens that compression saved, by task",
+    (semconv.AGENT_NAME, *USER_LABELS),
+    SHARE_BUCKETS,
+)
+ORIGINAL_TOKENS: Final = Definition(
+    "otel_agents.token_reduction.original_tokens",
+    "counter",
+    "{token}",
+    "Tokens before compression",
+    (semconv.AGENT_NAME, *USER_LABELS),
+)
+ACTUAL_TOKENS: Final = Definition(
+    "otel_agents.token_reduction.actual_tokens",
+    "counter",
+    "{token}",
+    "Tokens after compression",
+    (semconv.AGENT_NAME, *USER_LABELS),
+)
+LOOPS_STOPPED: Final = Definition(
+    "otel_agents.loops_stopped",
+    "counter",
+    "{run}",
+    "Runs that a guard stopped, by reason",
+    (semconv.AGENT_NAME, "reason"),
+)
+REPORTED_MISMATCH: Final = Definition(
+    "otel_agents.reported_mismatch",
+    "counter",
+    "{task}",
+    "Tasks whose reported usage differs by more than 5 % from what was counted on the wire",
+    (semconv.AGENT_NAME, "quantity"),
+)
+SELECTIONS: Final = Definition(
+    "otel_agents.agent.selections",
+    "counter",
+    "{selection}",
+    "Times that an agent was selected for a task",
+    (semconv.AGENT_NAME, "task_type"),
+)
+SWITCHES: Final = Definition(
+    "otel_agents.agent.switches",
+    "counter",
+    "{switch}",
+    "Switches from one agent to another",
+    ("from_agent", "to_agent", "task_type"),
+)
+QUALITY_GAINED: Final = Definition(
+    "otel_agents.agent.switch.quality_gained",
+    "histogram",
+    "1",
+    "Quality after a switch less the quality before",
+    ("from_agent", "to_agent", "task_type"),
+    SHARE_BUCKETS,
+)
+BREAKER_STATE: Final = Definition(
+    "otel_agents.circuit_breaker.state",
+    "gauge",
+    "{state}",
+    "State of an agent's circuit breaker: 0 closed, 1 half open, 2 open",
+    (semconv.AGENT_NAME,),
+)
+BREAKER_CHANGES: Final = Definition(
+    "otel_agents.circuit_breaker.changes",
+    "counter",
+    "{change}",
+    "Changes of circuit breakers, by the state they came to",
+    (semconv.AGENT_NAME, "state"),
+)
+BUDGET_LIMIT: Final = Definition(
+    "otel_agents.budget.limit", "gauge", "{USD}", "Limit of a budget", ("budget", "period")
+)
+BUDGET_SPENT: Final = Definition(
+    "otel_agents.budget.spent",
+    "gauge",
+    "{USD}",
+    "Spent of a budget in its present period, on this host",
+    ("budget", "period"),
+)
+BUDGET_ALERTS: Final = Definition(
+    "otel_agents.budget.alerts",
+    "counter",
+    "{alert}",
+    "Thresholds of budgets that were passed",
+    ("budget", "period", "threshold"),
+)
+PROMPT_FALLBACKS: Final = Definition(
+    "otel_agents.prompt.fallbacks",
+    "counter",
+    "{prompt}",
+    "Prompts for which the fallback was used",
+    ("prompt", "reason"),
+)
+EXPORT_SPANS: Final = Definition(
+    "otel_agents.export.spans", "counter", "{span}", "Spans by what became of them", ("outcome", "reason")
+)
+LABEL_OVERFLOW: Final = Definition(
+    "otel_agents.label_overflow",
+    "counter",
+    "{value}",
+    "Values that a label took beyond its limit; they are counted under `other`",
+    ("label",),
+)
 
-    def record_agent(
-        self,
-        name: str | None,
-        operation: str,
-        duration: float,
-        inference_calls: int,
-        tool_calls: int,
-        error_type: str | None,
-        labels: Mapping[str, str],
-        context: Context | None,
-    ) -> None:
-        """Counts one agent or workflow run: duration in seconds and its own calls (not its sub-agents')."""
-        base: AttributeMap = {semconv.OPERATION_NAME: operation, **self._user_labels(labels)}
-        if name:
-            base[semconv.AGENT_NAME] = self._cap(semconv.AGENT_NAME, name)
-        timed = self._with_error(base, error_type)
-        self.agent_duration.record(duration, timed, context)
-        self.agent_calls.record(inference_calls, base, context)
-        self.agent_tools.record(tool_calls, base, context)
-
-    def record_tool(
-        self,
-        name: str,
-        agent: str | None,
-        tool_type: str | None,
-        duration: float,
-        error_type: str | None,
-        labels: Mapping[str, str],
-        context: Context | None,
-    ) -> None:
-        """Counts one tool call; ``duration`` in seconds."""
-        base: AttributeMap = {
-            semconv.TOOL_NAME: self._cap(semconv.TOOL_NAME, name),
-            **self._user_labels(labels),
-        }
-        if agent:
-            base[semconv.AGENT_NAME] = self._cap(semconv.AGENT_NAME, agent)
-        if tool_type:
-            base[semconv.TOOL_TYPE] = self._cap(semconv.TOOL_TYPE, tool_type)
-        if error_type:
-            base[semconv.ERROR_TYPE] = self._cap(semconv.ERROR_TYPE, error_type)
-        self.tool_duration.record(duration, base, context)
-
-    def record_score(
-        self, name: str, value: float, agent: str | None, labels: Mapping[str, str], context: Context | None
-    ) -> None:
-        """Counts one numeric or boolean score."""
-        base: AttributeMap = {
-            semconv.EVALUATION_NAME: self._cap(semconv.EVALUATION_NAME, name),
-            **self._user_labels(labels),
-        }
-        if agent:
-            base[semconv.AGENT_NAME] = self._cap(semconv.AGENT_NAME, agent)
-        self.score.record(value, base, context)
-
-    def count_export(self, outcome: str, spans: int, reason: str | None = None) -> None:
-        """Counts spans that were ``delivered``, ``spooled`` or ``dropped`` (with a reason)."""
-        labels = {"outcome": outcome, "reason": reason} if reason else {"outcome": outcome}
-        self.exported.add(spans, labels)
-
-    def _call_labels(self, record: CallRecord) -> AttributeMap:
-        labels: AttributeMap = {
-            semconv.OPERATION_NAME: record.operation,
-            semconv.PROVIDER_NAME: self._cap(semconv.PROVIDER_NAME, record.provider),
-            **self._user_labels(record.labels),
-        }
-        if record.request_model:
-            labels[semconv.REQUEST_MODEL] = self._cap(semconv.REQUEST_MODEL, record.request_model)
-        if record.response_model:
-            labels[semconv.RESPONSE_MODEL] = self._cap(semconv.RESPONSE_MODEL, record.response_model)
-        if record.agent_name:
-            labels[semconv.AGENT_NAME] = self._cap(semconv.AGENT_NAME, record.agent_name)
-        if record.server_address:
-            labels[semconv.SERVER_ADDRESS] = self._cap(semconv.SERVER_ADDRESS, record.server_address)
-            if record.server_port is not None:
-                labels[semconv.SERVER_PORT] = record.server_port
-        return labels
-
-    def _with_error(self, labels: AttributeMap, error_type: str | None) -> AttributeMap:
-        if not error_type:
-            return labels
-        return {**labels, semconv.ERROR_TYPE: self._cap(semconv.ERROR_TYPE, error_type)}
-
-    def _user_labels(self, labels: Mapping[str, str]) -> AttributeMap:
-        return {name: self._cap(name, value) for name, value in labels.items()}
+#: Every metric of this package.
+CATALOGUE: Final[tuple[Definition, ...]] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Definition)
+)

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from otel_agents.config import Settings
     from otel_agents.endings import Ending
     from otel_agents.export.pipeline import SpanPipeline
+    from otel_agents.instruments import Instruments
     from otel_agents.langfuse.scores import ScoreSender
-    from otel_agents.metrics import Instruments
+    from otel_agents.metrics import Definition
     from otel_agents.privacy import Redactor
 
 logger = logging.getLogger(__name__)
@@ -64,16 +65,26 @@ class QueuedInstruments:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
+    def count(
+        self,
+        definition: Definition,
+        value: float,
+        labels: Mapping[str, str | None],
+        context: Context | None = None,
+    ) -> None:
+        """See :meth:`otel_agents.instruments.Instruments.count`."""
+        self._runtime.worker.submit(lambda: self._runtime.meters.count(definition, value, labels, context))
+
     def record_agent(self, *values: Any) -> None:
-        """See :meth:`otel_agents.metrics.Instruments.record_agent`."""
+        """See :meth:`otel_agents.instruments.Instruments.record_agent`."""
         self._runtime.worker.submit(lambda: self._runtime.meters.record_agent(*values))
 
     def record_tool(self, *values: Any) -> None:
-        """See :meth:`otel_agents.metrics.Instruments.record_tool`."""
+        """See :meth:`otel_agents.instruments.Instruments.record_tool`."""
         self._runtime.worker.submit(lambda: self._runtime.meters.record_tool(*values))
 
     def record_score(self, *values: Any) -> None:
-        """See :meth:`otel_agents.metrics.Instruments.record_score`."""
+        """See :meth:`otel_agents.instruments.Instruments.record_score`."""
         self._runtime.worker.submit(lambda: self._runtime.meters.record_score(*values))
 
 
@@ -138,7 +149,7 @@ class Runtime:
                 if self._meters is None:
                     from opentelemetry import metrics
 
-                    from otel_agents.metrics import Instruments
+                    from otel_agents.instruments import Instruments
 
                     if self._forked and self.make_meter_provider is not None:
                         self.meter_provider = self.make_meter_provider()

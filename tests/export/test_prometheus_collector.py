@@ -22,7 +22,7 @@ from scraping import OPENMETRICS, get, samples
 
 from otel_agents import config
 from otel_agents.export import prometheus
-from otel_agents.metrics import Instruments
+from otel_agents.instruments import Instruments
 
 ROOT = Path(__file__).parents[2]
 
