@@ -327,6 +327,8 @@ class _Union:
         for snapshot, instance in self._collect():
             identity = {"job": snapshot.job, "instance": instance}
             target.add_sample("target_info", {**snapshot.target, **identity}, 1)
+            if environment := snapshot.target.get("deployment_environment_name"):
+                identity["deployment_environment_name"] = environment  # on every series, as dashboards ask
             for family in snapshot.families:
                 name = family.name.removesuffix("_total") if family.kind == "counter" else family.name
                 metric = families.get(name)
