@@ -74,6 +74,7 @@ _CONTENT = "Content and privacy"
 _CALLS = "Model calls"
 _METRICS = "Metrics"
 _EXPORT = "Export of spans"
+_ALERTS = "Alerts and the summary"
 _STACK = "Local stack"
 
 _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
@@ -427,6 +428,96 @@ class Settings:
         default=None,
         help="the sampler's argument, such as a ratio",
         example="0.1",
+    )
+
+    alert_daily_cost: float = _setting(
+        _ALERTS,
+        values.amount,
+        "OTEL_AGENTS_ALERT_DAILY_COST",
+        default=5.0,
+        help="US dollars a day above which `otel-agents alerts` tells; 0 is never",
+    )
+    alert_quality: float | None = _setting(
+        _ALERTS,
+        values.amount,
+        "OTEL_AGENTS_ALERT_QUALITY",
+        default=None,
+        help="mean quality score below which it tells",
+        example="0.8",
+    )
+    alert_error_share: float | None = _setting(
+        _ALERTS,
+        values.ratio,
+        "OTEL_AGENTS_ALERT_ERROR_SHARE",
+        default=None,
+        help="share of failed tasks (0 to 1) above which it tells",
+        example="0.2",
+    )
+    alert_webhook: str | None = _setting(
+        _ALERTS,
+        values.url,
+        "OTEL_AGENTS_ALERT_WEBHOOK",
+        default=None,
+        secret=True,
+        help="where `otel-agents alerts check` posts alerts as JSON",
+        example="https://ops.example.com/alerts",
+    )
+    alert_slack: str | None = _setting(
+        _ALERTS,
+        values.url,
+        "OTEL_AGENTS_ALERT_SLACK",
+        default=None,
+        secret=True,
+        help="the same for an incoming webhook of Slack, or of what takes its format",
+        example="https://hooks.slack.com/services/...",
+    )
+    alert_email: tuple[str, ...] = _setting(
+        _ALERTS,
+        values.words,
+        "OTEL_AGENTS_ALERT_EMAIL",
+        default=(),
+        help="addresses that get alerts by e-mail, parted by commas; needs OTEL_AGENTS_SMTP_URL",
+        example="ops@example.com",
+    )
+    smtp_url: str | None = _setting(
+        _ALERTS,
+        values.smtp_url,
+        "OTEL_AGENTS_SMTP_URL",
+        default=None,
+        secret=True,
+        help="mail server: smtp:// (STARTTLS when it is offered) or smtps://, with user and password when it "
+        "asks for them (percent-encoded)",
+        example="smtp://alerts:password@mail.example.com:587",
+    )
+    alert_sender: str | None = _setting(
+        _ALERTS,
+        values.text,
+        "OTEL_AGENTS_ALERT_SENDER",
+        default=None,
+        help="sender of these e-mails; by default the mail server's user, else the first recipient",
+        example="alerts@example.com",
+    )
+    prometheus_url: str | None = _setting(
+        _ALERTS,
+        values.url,
+        "OTEL_AGENTS_PROMETHEUS_URL",
+        default=None,
+        help="Prometheus' address for `otel-agents doctor`; by default the local stack's",
+        example="http://prometheus:9090",
+    )
+    summary_ttl: float = _setting(
+        _ALERTS,
+        values.seconds,
+        "OTEL_AGENTS_SUMMARY_TTL",
+        default=30.0,
+        help="seconds for which an answer of /langfuse/summary is used again",
+    )
+    summary_interval: float = _setting(
+        _ALERTS,
+        values.amount,
+        "OTEL_AGENTS_SUMMARY_INTERVAL",
+        default=60.0,
+        help="seconds between two reads of Langfuse for the bridge's /metrics; 0 reads nothing",
     )
 
     home: Path = _setting(  # noqa: RUF009

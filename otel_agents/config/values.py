@@ -107,6 +107,19 @@ def _positive(value: object, unit: str) -> float:
     return number
 
 
+def amount(value: object) -> float:
+    """A number of at least 0: an amount of money, a score, a time that may be none."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < 1e12:
+        raise ValueError("must be a number of at least 0")
+    return number
+
+
 def ratio(value: object) -> float:
     """A number from 0 to 1."""
     try:
@@ -140,6 +153,19 @@ def url(value: object) -> str:
         _ = parts.port  # urlsplit checks the port only when it is asked for
     except ValueError:
         raise ValueError("must be a URL whose port is a number from 0 to 65535") from None
+    return address.rstrip("/")
+
+
+def smtp_url(value: object) -> str:
+    """``smtp://`` or ``smtps://`` with host, and port, user and password when they are needed."""
+    address = text(value)
+    parts = urlsplit(address)
+    try:
+        usable = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be a URL such as smtp://user:password@mail.example.com:587")
     return address.rstrip("/")
 
 
