@@ -72,6 +72,7 @@ _LANGFUSE = "Langfuse"
 _SERVICE = "What this service is"
 _CONTENT = "Content and privacy"
 _CALLS = "Model calls"
+_MONEY = "Prices, plans, budgets and guards"
 _METRICS = "Metrics"
 _EXPORT = "Export of spans"
 _ALERTS = "Alerts and the summary"
@@ -352,6 +353,51 @@ class Settings:
         "OTEL_AGENTS_HTTP_SPANS",
         default=False,
         help="HTTP spans of model calls beside ours",
+    )
+
+    prices_file: Path | None = _setting(  # noqa: RUF009
+        _MONEY,
+        values.folder,
+        "OTEL_AGENTS_PRICES_FILE",
+        default=None,
+        help="prices of your own contracts and aliases of models, TOML or YAML; they win over the price list",
+        example="prices.toml",
+    )
+    plans_file: Path | None = _setting(  # noqa: RUF009
+        _MONEY,
+        values.folder,
+        "OTEL_AGENTS_PLANS_FILE",
+        default=None,
+        help="flat monthly plans and free tiers, TOML or YAML, for what reports call effective cost",
+        example="plans.toml",
+    )
+    budget: tuple[str, ...] = _setting(
+        _MONEY,
+        values.budgets,
+        "OTEL_AGENTS_BUDGET",
+        default=(),
+        help="US dollars and a period (monthly, daily, hourly, run), parted by commas; for all processes of "
+        "this service on this host; more kinds by set_budget()",
+        example="30/monthly,0.5/run",
+    )
+    budget_on_exceeded: str = _setting(
+        _MONEY,
+        values.choice("warn", "block", "stop_run"),
+        "OTEL_AGENTS_BUDGET_ON_EXCEEDED",
+        default="warn",
+        help="what those budgets do when they are used up: warn, block (no further model calls) or stop_run "
+        "(no further model and tool calls inside of agent runs)",
+    )
+    guard: Mapping[str, float] = _setting(
+        _MONEY,
+        values.limits(
+            "max_identical_tool_calls", "max_identical_model_calls", "max_depth", "max_seconds", "max_calls"
+        ),
+        "OTEL_AGENTS_GUARD",
+        default=dict,
+        help="limits of every agent run, name=number parted by commas: max_identical_tool_calls, "
+        "max_identical_model_calls, max_depth, max_seconds, max_calls; a run beyond them is stopped",
+        example="max_identical_tool_calls=5,max_seconds=1800",
     )
 
     metrics_host: str = _setting(

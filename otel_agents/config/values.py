@@ -212,6 +212,42 @@ def pairs(value: object) -> dict[str, str]:
     return result
 
 
+def budgets(value: object) -> tuple[str, ...]:
+    """``30/monthly,0.5/run``: an amount and a period, as many as are wanted."""
+    for one in (given := words(value)):
+        number, _, period = one.partition("/")
+        try:
+            usable = period.strip().lower() in ("monthly", "daily", "hourly", "run") and amount(number) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(
+                "must be an amount above 0 and a period (monthly, daily, hourly or run), as in 30/monthly"
+            )
+    return given
+
+
+def limits(*names: str) -> Parser:
+    """``name=number`` parted by commas, for some of ``names``; numbers are above 0."""
+
+    def parse(value: object) -> dict[str, float]:
+        given = pairs(
+            {str(name): str(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+        )
+        for name, number in given.items():
+            if name not in names:
+                raise ValueError(f"must be numbers for some of {', '.join(names)}")
+            try:
+                usable = amount(number) > 0
+            except ValueError:
+                usable = False
+            if not usable:
+                raise ValueError(f"must have a number above 0 for {name}")
+        return {name: float(number) for name, number in given.items()}
+
+    return parse
+
+
 def encoded_pairs(value: object) -> dict[str, str]:
     """:func:`pairs` whose values are percent-encoded, as OTel's headers and resource attributes are."""
     if isinstance(value, Mapping):
