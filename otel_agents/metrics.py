@@ -297,6 +297,9 @@ BUDGET_ALERTS: Final = Definition(
     "Thresholds of budgets that were passed",
     ("budget", "period", "threshold"),
 )
+PLAN_FEE: Final = Definition(
+    "otel_agents.plan.fee", "gauge", "{USD}", "Flat fee of a plan for 30 days", ("plan",)
+)
 PROMPT_FALLBACKS: Final = Definition(
     "otel_agents.prompt.fallbacks",
     "counter",
