@@ -1,21 +1,25 @@
 """The bridge: what a Collector cannot do between an application and Langfuse.
 
 It takes OTLP logs at ``/v1/logs`` and makes Langfuse scores of the evaluation results among them, and it
-passes traces on so that errors which pass by themselves are tried again instead of losing spans.
+passes traces on so that errors which pass by themselves are tried again instead of losing spans. The other
+way round it tells what only Langfuse knows: ``/langfuse/summary``, and metrics for Prometheus.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_agents.bridge.errors import BridgeError
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from starlette.applications import Starlette
+
     from otel_agents.config import Settings
 
-__all__ = ["BridgeError", "serve"]
+__all__ = ["BridgeError", "fastapi_router", "serve", "summary_app"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,40 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 4319) -> None
         where = f"[{name}]:{taken}" if ":" in name else f"{name}:{taken}"
         logger.info("bridge on http://%s, scores to %s", where, settings.langfuse_base_url)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def summary_app(settings: Settings | None = None) -> Starlette:
+    """An ASGI application with ``/langfuse/summary``, ``/metrics`` and ``/healthz``, to run or to mount.
+
+    Args:
+        settings: keys and address of Langfuse; those of ``configure()`` or the environment by default.
+            Without keys the application says so in its answers (503) instead of failing here.
+
+    Raises:
+        BridgeError: starlette is not installed.
+    """
+    try:
+        from otel_agents.bridge.summary_routes import make_summary_app
+    except ModuleNotFoundError as error:
+        raise BridgeError(f"{error.name} is not installed; `pip install 'otel-agents[server]'`") from None
+    return make_summary_app(settings)
+
+
+def fastapi_router(settings: Settings | None = None, **arguments: Any) -> APIRouter:
+    """A FastAPI router with ``GET /langfuse/summary?hours=1``.
+
+    Args:
+        settings: as for :func:`summary_app`.
+        arguments: for FastAPI's ``APIRouter``, such as ``prefix`` and ``dependencies``.
+
+    Raises:
+        BridgeError: fastapi is not installed.
+    """
+    try:
+        from otel_agents.bridge.summary_routes import make_fastapi_router
+    except ModuleNotFoundError as error:
+        raise BridgeError(f"{error.name} is not installed; `pip install fastapi`") from None
+    return make_fastapi_router(settings, **arguments)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -20,9 +20,11 @@ from otel_agents.bridge.bodies import BadRequest, read_body, unpack
 from otel_agents.bridge.drain import Drain
 from otel_agents.bridge.errors import BridgeError
 from otel_agents.bridge.guard import TraceGuard
+from otel_agents.bridge.langfuse_meters import LangfuseMeters
 from otel_agents.bridge.meters import Meters
 from otel_agents.bridge.otlp_logs import Malformed, events_of_json, events_of_protobuf
 from otel_agents.bridge.queue import MAX_BYTES, MAX_SCORES, QueueFull, ScoreQueue
+from otel_agents.bridge.summary_routes import metrics_page, summaries_of, summary_route
 from otel_agents.langfuse.score_events import NotAScore, Score, score_of
 from otel_agents.langfuse.scores import connect
 
@@ -50,6 +52,10 @@ class Bridge:
         self.meters = Meters(self.queue)
         self.drain = Drain(self.queue, lambda: connect(settings), self.meters)
         self.guard = TraceGuard(settings, self.meters)
+        self.summaries = summaries_of(settings)
+        self.langfuse = LangfuseMeters(
+            self.meters.registry, self.summaries, settings.summary_interval, settings.label_limit
+        )
 
     async def logs(self, request: Request) -> Response:
         """POST /v1/logs: 200 when every evaluation result in it is on disk."""
@@ -70,11 +76,7 @@ class Bridge:
 
     async def metrics(self, request: Request) -> Response:
         """GET /metrics, in the format that the scraper asks for."""
-        from prometheus_client.exposition import choose_encoder
-
-        encode, kind = choose_encoder(request.headers.get("accept", ""))
-        page = await run_in_threadpool(encode, self.meters.registry)
-        return Response(page, headers={"content-type": kind})
+        return await metrics_page(request, self.meters.registry)
 
     def _store(self, packed: bytes, kind: str, encoding: str) -> Counter[str]:
         """Puts the scores of a request on disk; answers why some events are none."""
@@ -125,9 +127,11 @@ def create_app(settings: Settings, max_scores: int = MAX_SCORES, max_bytes: int 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         bridge.drain.start()
+        bridge.langfuse.start()
         try:
             yield
         finally:
+            bridge.langfuse.stop()
             await run_in_threadpool(bridge.drain.stop)
             await bridge.guard.close()
             bridge.queue.close()
@@ -139,6 +143,7 @@ def create_app(settings: Settings, max_scores: int = MAX_SCORES, max_bytes: int 
             Route("/healthz", bridge.healthz),
             Route("/health", bridge.healthz),
             Route("/metrics", bridge.metrics),
+            summary_route(bridge.summaries),
         ],
         exception_handlers={
             BadRequest: _bad_request,

@@ -18,7 +18,7 @@ def bridge(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the bridge: evaluation results become Langfuse scores, short outages are bridged."""
+    """Serve the bridge: scores to Langfuse, its short outages bridged, and /langfuse/summary."""
     from otel_agents.cli.servers import require_free
     from otel_agents.config import resolve
 

@@ -83,6 +83,6 @@ def start_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartBridge
 
 
 @pytest.fixture
-def make_settings(tmp_path: Path) -> Callable[[str], Settings]:
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
     """Settings with the test's home, for a Langfuse at an address."""
-    return lambda url: settings_for(tmp_path, url)
+    return lambda url, **rest: settings_for(tmp_path, url, **rest)
