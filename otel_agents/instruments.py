@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents import metrics, semconv
+from otel_agents.export.histograms import record_many
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -88,24 +89,25 @@ class Instruments:
         labels = self._call_labels(record)
         context = record.context
         embeddings = record.operation == semconv.OP_EMBEDDINGS
-        timed = self._with_error(labels, record.error_type)
-        duration = metrics.EMBEDDINGS_DURATION if embeddings else metrics.CALL_DURATION
-        self.add(duration, record.duration, timed, context)
+        if not record.reported:
+            timed = self._with_error(labels, record.error_type)
+            duration = metrics.EMBEDDINGS_DURATION if embeddings else metrics.CALL_DURATION
+            self.add(duration, record.duration, timed, context)
         if record.time_to_first_chunk is not None and record.stream:
             self.add(metrics.CALL_FIRST_CHUNK, record.time_to_first_chunk, labels, context)
-            for gap in record.chunk_gaps:
-                self.add(metrics.CALL_PER_CHUNK, gap, labels, context)
+            if record.chunk_gaps:
+                record_many(self._record[metrics.CALL_PER_CHUNK], record.chunk_gaps, labels, context)
         if record.usage is not None:
-            self._record_usage(record.usage, labels, context, embeddings)
+            self._record_usage(record.usage, labels, context)
+            if not record.reported:
+                self._record_size(record.usage, labels, context, embeddings)
         if record.cost is not None:
             self.add(metrics.COST, record.cost, labels, context)
         elif record.unpriced_reason is not None:
             self.add(metrics.UNPRICED_CALLS, 1, {**labels, "reason": record.unpriced_reason}, context)
         self._count_overflows()
 
-    def _record_usage(
-        self, usage: Usage, labels: AttributeMap, context: Context | None, embeddings: bool
-    ) -> None:
+    def _record_usage(self, usage: Usage, labels: AttributeMap, context: Context | None) -> None:
         for definition, total, audio in (
             (metrics.INPUT_TOKENS, usage.input, usage.input_audio),
             (metrics.OUTPUT_TOKENS, usage.output, usage.output_audio),
@@ -118,6 +120,14 @@ class Instruments:
                 self.add(definition, total - audio, {**labels, semconv.TOKEN_MODALITY: "unknown"}, context)
             if audio > 0:
                 self.add(definition, audio, {**labels, semconv.TOKEN_MODALITY: "audio"}, context)
+        if usage.unsplit:
+            self.add(metrics.UNSPLIT_TOKENS, usage.unsplit, labels, context)
+
+    def _record_size(
+        self, usage: Usage, labels: AttributeMap, context: Context | None, embeddings: bool
+    ) -> None:
+        if usage.unsplit:
+            return
         if embeddings:
             self.add(metrics.EMBEDDINGS_INPUT, usage.input, labels, context)
         else:
