@@ -209,8 +209,10 @@ def _warm_up() -> None:
 
 
 def _build(settings: Settings, redact: Callable[[str, object], object] | None) -> Runtime:
+    from otel_agents.accounting import contracts
     from otel_agents.privacy import Redactor
 
+    contracts.use(settings)
     redactor = Redactor.from_settings(settings, callback=redact)
     made = Runtime(settings, redactor=redactor)
     if not settings.enabled:

@@ -9,6 +9,7 @@ on the size of the prompt or on the time of day are asked of the library at ever
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +19,16 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from otel_agents.accounting import contracts
 from otel_agents.accounting.aliases import candidates
 from otel_agents.accounting.metered import MeteredUsage
-from otel_agents.accounting.record import NO_MODEL, NO_USAGE, UNKNOWN_MODEL, CallRecord
+from otel_agents.accounting.record import NO_MODEL, NO_SPLIT, NO_USAGE, UNKNOWN_MODEL, CallRecord
 from otel_agents.accounting.usage import Usage
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, PriceContext
+
+    from otel_agents.accounting.contracts import Contract
 
 logger = logging.getLogger(__name__)
 
@@ -83,17 +87,24 @@ _warm = threading.Event()
 def price(record: CallRecord) -> None:
     """Fills ``record.cost`` (USD) or ``record.unpriced_reason``. Never raises.
 
-    A cost that is already there stays. A failed call without usage costs nothing and is not
-    counted as unpriced.
+    A cost that is already there stays, unless it is no amount of money. A failed call without usage
+    costs nothing and is not counted as unpriced.
     """
     if record.cost is not None:
-        return
+        if 0 <= record.cost < math.inf:
+            return
+        record.cost = None
     if record.usage is None:
         if record.error_type is None:
             record.unpriced_reason = NO_USAGE
         return
-    if isinstance(record.usage, MeteredUsage) and record.usage.cost is not None:
-        record.cost = record.usage.cost
+    if isinstance(record.usage, MeteredUsage):
+        said = record.usage.cost
+        if said is not None and 0 <= said < math.inf:
+            record.cost = said
+            return
+    if record.usage.unsplit:
+        record.unpriced_reason = NO_SPLIT
         return
     # The model that answered is the one that is billed; the requested name may be an alias.
     models = [model for model in (record.response_model, record.request_model) if model]
@@ -101,9 +112,17 @@ def price(record: CallRecord) -> None:
         record.unpriced_reason = NO_MODEL
         return
     named = [(record.provider, model) for model in models]
-    for provider, model in chain(named, _aliases(record.provider, models)):
+    own: Contract | None = None
+    if contracts.in_force is not None:
+        named = [contracts.in_force.billed(*one) for one in named]
+        own = next((found for one in named if (found := contracts.in_force.find(*one))), None)
+        if own is not None and own.discount is None:
+            record.cost = float(own.cost(record.usage))
+            return
+    for provider, model in chain(named, _aliases(named)):
         try:
-            record.cost = float(_cost(provider, model, record.service_tier, record.usage))
+            cost = _cost(provider, model, record.service_tier, record.usage)
+            record.cost = float(cost if own is None or own.discount is None else cost * (1 - own.discount))
             return
         except _Unpriced:
             continue
@@ -112,10 +131,10 @@ def price(record: CallRecord) -> None:
     record.unpriced_reason = UNKNOWN_MODEL
 
 
-def _aliases(provider: str, models: list[str]) -> Iterator[tuple[str, str]]:
+def _aliases(named: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """The first other name of each model that has a price; only asked for when its own has none."""
-    for model in models:
-        known = _known_alias(_provider_id(provider), model, int(time.monotonic() / _CARD_LIFETIME))
+    for provider, model in named:
+        known = _known_alias(provider_id(provider), model, int(time.monotonic() / _CARD_LIFETIME))
         if known is not None:
             yield known
 
@@ -171,7 +190,7 @@ def _library_cost(provider: str, model: str, tier: str | None, usage: Usage) -> 
         return genai_prices.calc_price(
             _library_usage(usage),
             model,
-            provider_id=_provider_id(provider),
+            provider_id=provider_id(provider),
             price_context=_price_context(tier),
         ).total_price
     except LookupError as missing:
@@ -221,7 +240,7 @@ def _is_plain(provider: str, model: str) -> bool:
     from genai_prices.data_snapshot import get_snapshot
 
     try:
-        _, info = get_snapshot().find_provider_model(model, None, _provider_id(provider), None)
+        _, info = get_snapshot().find_provider_model(model, None, provider_id(provider), None)
     except LookupError as missing:
         raise _Unpriced(model) from missing
     prices: ModelPrice | list[object] = info.prices  # type: ignore[assignment]
@@ -250,7 +269,8 @@ def _is_plain(provider: str, model: str) -> bool:
     )
 
 
-def _provider_id(provider: str) -> str:
+def provider_id(provider: str) -> str:
+    """The price library's id of a provider that the conventions name otherwise."""
     return _PROVIDER_IDS.get(provider, provider)
 
 

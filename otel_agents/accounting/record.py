@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NO_USAGE = "no_usage"
 NO_MODEL = "no_model"
 UNKNOWN_MODEL = "unknown_model"
+NO_SPLIT = "no_split"  # only the total of input and output is known
 
 
 @dataclass(slots=True)
@@ -29,6 +30,9 @@ class CallRecord:
 
     ``duration``, ``time_to_first_chunk`` and ``chunk_gaps`` (the time between later chunks) are in
     seconds. ``context`` carries the span, so that exemplars point at its trace.
+
+    ``reported`` marks totals that the app told of work whose calls nobody saw: tokens and cost count,
+    but it is no call whose duration or size would say anything.
     """
 
     operation: str
@@ -49,13 +53,16 @@ class CallRecord:
     context: Context | None = None
     cost: float | None = None
     unpriced_reason: str | None = None
+    reported: bool = False
 
 
 def span_attributes(record: CallRecord) -> dict[str, AttributeValue]:
     """The record's usage and cost as span attributes; only what is known, parts only above zero."""
     attributes: dict[str, AttributeValue] = {}
     usage = record.usage
-    if usage is not None:
+    if usage is not None and usage.unsplit:
+        attributes[semconv.USAGE_TOTAL_TOKENS] = usage.total
+    elif usage is not None:
         attributes[semconv.USAGE_INPUT_TOKENS] = usage.input
         if record.operation != semconv.OP_EMBEDDINGS:
             attributes[semconv.USAGE_OUTPUT_TOKENS] = usage.output

@@ -23,6 +23,7 @@ class Usage:
         input_audio: part of ``input`` that is audio.
         output_audio: part of ``output`` that is audio.
         cache_audio_read: part of ``cache_read`` that is audio.
+        unsplit: tokens of which nobody said whether they were sent or produced; in none of the others.
     """
 
     input: int = 0
@@ -34,11 +35,12 @@ class Usage:
     input_audio: int = 0
     output_audio: int = 0
     cache_audio_read: int = 0
+    unsplit: int = 0
 
     @property
     def total(self) -> int:
-        """``input + output``."""
-        return self.input + self.output
+        """``input + output + unsplit``."""
+        return self.input + self.output + self.unsplit
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -51,4 +53,5 @@ class Usage:
             self.input_audio + other.input_audio,
             self.output_audio + other.output_audio,
             self.cache_audio_read + other.cache_audio_read,
+            self.unsplit + other.unsplit,
         )

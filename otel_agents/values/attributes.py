@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from otel_agents import values
+from otel_agents import semconv, values
 from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ def attribute_value(value: object, limit: int) -> AttributeValue | None:
     return text if text[:1] in "[{" else msgspec.json.decode(text)
 
 
+def _is_money(value: AttributeValue) -> bool:
+    """Langfuse adds up what it is given: a negative cost would be taken off others'."""
+    return isinstance(value, int | float) and 0 <= value < math.inf
+
+
 def attributes_of(given: object, limit: int) -> dict[str, AttributeValue]:
     """A user's mapping as span attributes (see :func:`attribute_value`); no mapping, no attributes."""
     attributes: dict[str, AttributeValue] = {}
@@ -57,7 +62,7 @@ def attributes_of(given: object, limit: int) -> dict[str, AttributeValue]:
         for key, value in itertools.islice(given.items(), values.MAX_ITEMS):  # type: ignore[attr-defined]
             made = attribute_value(value, limit)
             name = values.to_text(key, values.MAX_KEY)
-            if made is not None and name:
+            if made is not None and name and (name != semconv.USAGE_COST or _is_money(made)):
                 attributes[name] = made
     except Exception:  # a mapping that raises
         pass
