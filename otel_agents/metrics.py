@@ -119,6 +119,13 @@ REASONING_TOKENS: Final = Definition(
     "Output tokens spent on reasoning",
     _TOKENS,
 )
+UNSPLIT_TOKENS: Final = Definition(
+    "otel_agents.unsplit_tokens",
+    "counter",
+    "{token}",
+    "Tokens of which only the total of input and output is known",
+    _CALL,
+)
 CALL_INPUT: Final = Definition(
     f"{_INFERENCE}.operation.input_tokens",
     "histogram",

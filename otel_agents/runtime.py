@@ -47,6 +47,11 @@ class Accountant:
 
     def submit(self, record: CallRecord) -> None:
         """Counts the call, priced if it is not yet, whether or not its span is sampled."""
+        if not record.reported:
+            from otel_agents.tracing.scopes import count_call, scope
+
+            tokens = record.usage.total if record.usage is not None else None
+            count_call(scope(record.context).run, tokens, record.cost)
         self._runtime.worker.submit(self._count, record)
 
     def _count(self, record: CallRecord) -> None:

@@ -52,6 +52,8 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # s
 
 USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"  # includes cache read and write
 USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"  # includes reasoning
+#: Where nobody says how it splits. Not in the conventions; Langfuse and OpenLIT read this name.
+USAGE_TOTAL_TOKENS: Final = "gen_ai.usage.total_tokens"
 USAGE_CACHE_READ: Final = "gen_ai.usage.cache_read.input_tokens"
 USAGE_CACHE_WRITE: Final = "gen_ai.usage.cache_write.input_tokens"
 USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
@@ -117,6 +119,8 @@ RELEASE: Final = "otel_agents.release"
 METADATA_PREFIX: Final = "otel_agents.metadata."
 EXPERIMENT: Final = "otel_agents.experiment"
 VARIANT: Final = "otel_agents.variant"
+#: Prefix: what the app said of a task's usage (``tokens``, ``input_tokens``, ``output_tokens``, ``cost``).
+REPORTED_PREFIX: Final = "otel_agents.reported."
 #: Name of a zero-duration event span (selection, switch, user event ...).
 EVENT_NAME: Final = "otel_agents.event"
 #: JSON of an event's body.

@@ -34,10 +34,12 @@ def install(processor: SpanProcessor, resource: Resource) -> TracerProvider | No
     """
     from opentelemetry.sdk.trace import TracerProvider
 
+    from otel_agents.export.ids import TaskIds
+
     existing = trace.get_tracer_provider()
     if isinstance(existing, trace.ProxyTracerProvider):
         # The sampler comes from OTEL_TRACES_SAMPLER, the limits from OTEL_SPAN_*: the SDK reads them.
-        ours = TracerProvider(resource=resource, shutdown_on_exit=False)
+        ours = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=TaskIds())
         ours.add_span_processor(processor)
         trace.set_tracer_provider(ours)
         _give_way(lambda later: _attach(later, processor))
@@ -48,7 +50,7 @@ def install(processor: SpanProcessor, resource: Resource) -> TracerProvider | No
         "otel-agents: %s takes no span processors; agents' spans go through a provider of our own",
         type(existing).__qualname__,
     )
-    private = TracerProvider(resource=resource, shutdown_on_exit=False)
+    private = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=TaskIds())
     private.add_span_processor(processor)
     return private
 

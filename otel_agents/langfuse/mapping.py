@@ -172,6 +172,9 @@ def _accounts(out: MutableMapping[str, Any]) -> None:
     given cost as 0 unless there is a ``total``, and drops fractions and negative counts silently.
     """
     given, produced = _count(out.get(sc.USAGE_INPUT_TOKENS)), _count(out.get(sc.USAGE_OUTPUT_TOKENS))
+    unsplit = _count(out.get(sc.USAGE_TOTAL_TOKENS))
+    if USAGE not in out and given is None and produced is None and unsplit is not None and unsplit >= 0:
+        out[USAGE] = f'{{"total":{unsplit}}}'
     if USAGE not in out and (given is not None or produced is not None):
         given, produced = max(given or 0, 0), max(produced or 0, 0)
         cache_read = max(_count(out.get(sc.USAGE_CACHE_READ)) or 0, 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from opentelemetry import context as otel_context
 
@@ -26,15 +27,73 @@ class AgentRun:
         inference_calls: model calls made so far by the run itself, not by agents that it called.
         tool_calls: tool calls made so far by the run itself.
         parent: the run that this one is part of.
+        counted: what its model calls came to so far, those of agents that it called included.
+        prompt: name and version of the prompt template that it has taken up.
     """
 
-    __slots__ = ("inference_calls", "name", "parent", "tool_calls")
+    __slots__ = ("counted", "inference_calls", "name", "parent", "prompt", "tool_calls")
 
     def __init__(self, name: str, parent: AgentRun | None = None) -> None:
         self.name = name
         self.parent = parent
         self.inference_calls = 0
         self.tool_calls = 0
+        self.counted = Counted()
+        self.prompt: Prompt | None = None
+
+
+class Counted:
+    """What finished model calls came to.
+
+    Attributes:
+        used: calls that said what they used.
+        tokens: input and output of those.
+        priced: calls with a cost.
+        cost: USD, of those.
+        elsewhere: calls that another library told of and that no hook saw, so that their figures are its own.
+    """
+
+    __slots__ = ("cost", "elsewhere", "priced", "tokens", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.tokens = 0
+        self.priced = 0
+        self.cost = 0.0
+        self.elsewhere = 0
+
+
+class Prompt(NamedTuple):
+    """A prompt template that a run has taken up, and what it had from outside before."""
+
+    name: str
+    version: str
+    before: tuple[object, object]
+
+
+_counting = threading.Lock()
+
+
+def count_call(run: AgentRun | None, tokens: int | None, cost: float | None) -> None:
+    """Adds a finished model call to its run and to those around it."""
+    with _counting:
+        while run is not None:
+            counted = run.counted
+            if tokens is not None:
+                counted.used += 1
+                counted.tokens += tokens
+            if cost is not None:
+                counted.priced += 1
+                counted.cost += cost
+            run = run.parent
+
+
+def count_elsewhere(run: AgentRun | None) -> None:
+    """Notes a model call that only another library tells of, for its run and those around it."""
+    with _counting:
+        while run is not None:
+            run.counted.elsewhere += 1
+            run = run.parent
 
 
 class Scope:
@@ -56,7 +115,33 @@ NO_SCOPE: Final = Scope(_EMPTY, _EMPTY, None)
 
 def scope(ctx: Context | None = None) -> Scope:
     """What is in force in ``ctx`` (None: the current context)."""
-    return (otel_context.get_current() if ctx is None else ctx).get(SCOPE_KEY, NO_SCOPE)  # type: ignore[return-value]
+    found: Scope = (otel_context.get_current() if ctx is None else ctx).get(SCOPE_KEY, NO_SCOPE)  # type: ignore[assignment]
+    if found.run is not None and found.run.prompt is not None:
+        return _with_prompt(found, found.run.prompt)
+    return found
+
+
+def _with_prompt(found: Scope, prompt: Prompt) -> Scope:
+    """The scope with the prompt that its run has taken up, unless a block inside the run names another."""
+    if prompt_of(found) != prompt.before:
+        return found
+    named = {semconv.PROMPT_NAME: prompt.name, semconv.PROMPT_VERSION: prompt.version}
+    return Scope({**found.attributes, **named}, {**found.labels, "prompt_version": prompt.version}, found.run)
+
+
+def prompt_of(found: Scope) -> tuple[object, object]:
+    """Name and version of the prompt template that a scope names."""
+    return found.attributes.get(semconv.PROMPT_NAME), found.attributes.get(semconv.PROMPT_VERSION)
+
+
+def take_up_prompt(run: AgentRun, around: Scope, name: str, version: str) -> None:
+    """Has the model calls that a run makes from now on carry a prompt's name and version.
+
+    Args:
+        around: the scope as it is where the run takes it up.
+    """
+    before = run.prompt.before if run.prompt is not None else prompt_of(around)
+    run.prompt = Prompt(name, version, before)
 
 
 def attributes(ctx: Context | None = None) -> Mapping[str, AttributeValue]:

@@ -23,8 +23,9 @@ def usage_of(given: object) -> Usage | None:
     """``given`` as :class:`Usage`; None when it says nothing about tokens. Never raises.
 
     Args:
-        given: a ``Usage``; a mapping with its names (``input``, ``output``, ``cache_read`` ...); or a
-            mapping or object like the ``usage`` of an OpenAI or Anthropic response.
+        given: a ``Usage``; a number, the total of input and output; a mapping with our names (``input``,
+            ``output``, ``cache_read`` ..., ``total``); or a mapping or object like the ``usage`` of an
+            OpenAI or Anthropic response.
     """
     if given is None or is_a(given, Usage):
         return given
@@ -32,7 +33,7 @@ def usage_of(given: object) -> Usage | None:
     text = values.to_json(given, 100_000)
     found = msgspec.json.decode(text)
     try:
-        return _of_mapping(found, text) if isinstance(found, dict) else None
+        return _of_mapping(found, text) if isinstance(found, dict) else _of_total(found)
     except ValueError:  # a shape that the format cannot read
         return None
 
@@ -55,7 +56,19 @@ def _of_mapping(found: dict[str, Any], text: str) -> Usage | None:
             reasoning=_count(produced.get("reasoning_tokens")),
         )
     counts = {name: _count(found[name]) for name in _NAMES if name in found}
-    return _consistent(Usage(**counts)) if counts else None
+    total = found.get("total", found.get("total_tokens"))
+    if ("input" in counts) is not ("output" in counts):  # the other part is the rest of the whole
+        other, known = ("output", "input") if "input" in counts else ("input", "output")
+        counts[other] = max(_count(total) - counts[known], 0)
+    if not counts:
+        return _of_total(total)
+    return _consistent(Usage(**counts))
+
+
+def _of_total(total: object) -> Usage | None:
+    if isinstance(total, bool) or not isinstance(total, (int, float)) or total < 0:
+        return None
+    return Usage(unsplit=int(total))
 
 
 def _as_in_a_response(wire_format: WireFormat, usage: str) -> Usage | None:
@@ -79,6 +92,7 @@ def _consistent(usage: Usage) -> Usage:
         input_audio=usage.input_audio,
         output_audio=usage.output_audio,
         cache_audio_read=usage.cache_audio_read,
+        unsplit=usage.unsplit,
     )
 
 

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_agents import semconv
 from otel_agents.export.copies import changed
+from otel_agents.tracing.scopes import agent_run, count_elsewhere
 from otel_agents.wire import claims
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
     from opentelemetry.trace import Span
 
+    from otel_agents.tracing.scopes import AgentRun
     from otel_agents.wire.call import Call
 
 #: On the copy of a span that tells of a model call that another span tells already: that one's id.
@@ -51,6 +53,7 @@ _TELLING: Final = (
     "gen_ai.", "llm.", "openinference.", "langfuse.observation.", "embedding.", "input.", "output.",
     "operation.cost", "anthropic.usage.", semconv.PARENT_HINT, semconv.APP_ROOT,
 )  # fmt: skip
+_USAGE: Final = ("gen_ai.usage.", "llm.usage.", "llm.token_count.", "langfuse.observation.usage_details")
 #: Context key of opentelemetry-util-genai: an inference is under way and is to be the only one.
 _UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
 _LIMIT: Final = 10_000
@@ -58,12 +61,13 @@ _LIMIT: Final = 10_000
 _PATIENCE: Final = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
     span: SdkSpan
     parent: int
     place: int
     foreign: bool
+    run: AgentRun | None
 
 
 _open: OrderedDict[int, _Open] = OrderedDict()
@@ -83,7 +87,8 @@ def started(span: SdkSpan, parent_context: Context | None) -> None:
     parent = trace.get_current_span(parent_context).get_span_context().span_id
     scope = span.instrumentation_scope
     foreign = scope is None or scope.name != semconv.SCOPE_NAME
-    one = _Open(span, parent, _place() if foreign else 0, foreign)
+    run = agent_run(parent_context) if foreign else None
+    one = _Open(span, parent, _place() if foreign else 0, foreign, run)
     identity = span.get_span_context().span_id
     with _lock:
         _open[identity] = one
@@ -108,6 +113,8 @@ def ended(identity: int) -> None:
             siblings.pop(identity, None)
             if not siblings:
                 del _below[key]
+    if one.run is not None and _tells_usage(one.span.attributes or {}) and not claims.claimed(one.span):
+        count_elsewhere(one.run)
 
 
 def find(call: Call, parent: Span) -> Span | None:
@@ -171,6 +178,11 @@ def without_repetition(span: ReadableSpan) -> ReadableSpan:
         span,
         attributes={**kept, DUPLICATE_OF: format(chosen, "016x")},
     )
+
+
+def _tells_usage(attributes: Mapping[str, Any]) -> bool:
+    """Whether a span tells of a model call, and what it used."""
+    return _operation(attributes) is not None and any(name.startswith(_USAGE) for name in attributes)
 
 
 def _operation(attributes: Mapping[str, Any]) -> str | None:

@@ -165,8 +165,16 @@ EXPECTED = Usage(input=100, output=20, cache_read=40, reasoning=5)
         ({}, None),
         ({"colour": "red"}, None),
         ("many", None),
-        (5, None),
+        (-5, None),
+        (True, None),
         (object(), None),
+        # totals that nobody splits, and the missing part of those that somebody does
+        (1523, Usage(unsplit=1523)),
+        ({"total": 1523}, Usage(unsplit=1523)),
+        ({"total_tokens": 1523}, Usage(unsplit=1523)),
+        ({"input": 450, "total": 1523}, Usage(input=450, output=1073)),
+        ({"output": 1073, "total": 1523}, Usage(input=450, output=1073)),
+        ({"input": 450, "output": 1073, "total": 9}, Usage(input=450, output=1073)),
     ],
 )
 def test_forms_of_usage(agent_spans: AgentSpans, given: Any, expected: Usage | None) -> None:
@@ -176,7 +184,11 @@ def test_forms_of_usage(agent_spans: AgentSpans, given: Any, expected: Usage | N
     with inference("openai", "gpt-4o-mini") as call:
         call.record(usage=given)
     attributes = agent_spans.named("chat gpt-4o-mini").attributes
-    assert attributes.get("gen_ai.usage.input_tokens") == (expected.input if expected else None)
+    split = expected is not None and not expected.unsplit
+    assert attributes.get("gen_ai.usage.input_tokens") == (expected.input if expected and split else None)
+    total = expected.total if expected and not split else None
+    assert attributes.get("gen_ai.usage.total_tokens") == total
+    assert agent_spans.metric("otel_agents.unsplit_tokens").sum == (total or 0)
 
 
 def test_usage_of_sdk_objects() -> None:

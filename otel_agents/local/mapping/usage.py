@@ -59,7 +59,8 @@ def usage_details(attributes: Mapping[str, Any], strict: bool, notes: Notes) -> 
             notes.add("usage_total_too_low", usage=details)
     else:
         details["total"] = sum(details.values())
-    if details["total"] and not any("input" in key or "output" in key for key in details):
+    unnamed = details.keys() - {"total"}  # a total alone says that nobody knows how it splits
+    if details["total"] and unnamed and not any("input" in key or "output" in key for key in unnamed):
         notes.add("usage_reads_zero", usage=details)
     return details
 
