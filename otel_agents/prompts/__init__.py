@@ -1,0 +1,1 @@
+"""Prompts: files in git, versions in Langfuse, and how the versions did."""
