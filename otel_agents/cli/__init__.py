@@ -22,12 +22,15 @@ _COMMANDS = {
     "config": "config",
     "instrumentations": "instrumentations",
     "demo": "demo",
+    "report": "report",
     "up": "up",
     "down": "down",
     "status": "status",
+    "alerts": "alerts",
     "collector": "collector",
     "bridge": "bridge",
     "local": "local",
+    "prompts": "prompts",
 }
 
 
