@@ -95,10 +95,12 @@ class SpanPipeline(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         try:
             others.started(span, parent_context)
-            existing = span.attributes or {}
-            for name, value in self._inherited(parent_context).items():
-                if name not in existing:
-                    span.set_attribute(name, value)
+            inherited = self._inherited(parent_context)
+            if inherited:
+                existing = span.attributes or {}
+                missing = {name: value for name, value in inherited.items() if name not in existing}
+                if missing:
+                    span.set_attributes(missing)
             roots.mark(span, parent_context)
         except Exception:
             logger.debug("otel-agents: could not complete a starting span", exc_info=True)

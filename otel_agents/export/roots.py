@@ -8,9 +8,8 @@ The hint is decided when the span starts, because only then is the parent's obje
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
-#: Live span → id of itself or its nearest ancestor that reaches Langfuse, 0 for none.
-_nearest: weakref.WeakKeyDictionary[trace.Span, int] = weakref.WeakKeyDictionary()
+#: On a span's object: the id of itself or its nearest ancestor that reaches Langfuse, 0 for none.
+_NEAREST: Final = "_otel_agents_nearest"
 
 
 def reaches_langfuse(attributes: Mapping[str, object] | None) -> bool:
@@ -34,31 +33,40 @@ def reaches_langfuse(attributes: Mapping[str, object] | None) -> bool:
 
 def mark(span: Span, parent_context: Context | None) -> None:
     """Gives a starting span its hint (``otel_agents.parent`` or ``otel_agents.app_root``) if it needs one."""
-    parent = others.original(trace.get_current_span(parent_context))
-    parent_id = parent.get_span_context().span_id
+    own: Any = vars(span)
+    parent = span.parent
     above = 0
-    if parent_id:
-        above = _nearest.get(parent, 0)
+    if parent is not None:
+        above = getattr(others.original(trace.get_current_span(parent_context)), _NEAREST, 0)
     if not reaches_langfuse(span.attributes):
-        _nearest[span] = above
+        own[_NEAREST] = above
         return
-    _nearest[span] = span.get_span_context().span_id
-    _hint(span, parent_id, above)
+    own[_NEAREST] = span.context.span_id
+    if parent is not None:
+        _hint(span, parent.span_id, above)
 
 
 def promote(span: trace.Span) -> None:
     """Gives a span its hint that turned out to be one for Langfuse only after it had started."""
-    above = _nearest.get(span)
+    above = getattr(span, _NEAREST, None)
     own = span.get_span_context().span_id
     if above is None or above == own:
         return
-    _nearest[span] = own
+    setattr(span, _NEAREST, own)
     parent = getattr(span, "parent", None)
-    _hint(span, parent.span_id if parent is not None else 0, above)
+    if parent is not None:
+        _hint(span, parent.span_id, above)
+
+
+def stand_in(span_context: trace.SpanContext) -> trace.Span:
+    """A parent in place of a span that reached Langfuse and need not be kept for those that come late."""
+    made = trace.NonRecordingSpan(span_context)
+    setattr(made, _NEAREST, span_context.span_id)
+    return made
 
 
 def _hint(span: trace.Span, parent_id: int, above: int) -> None:
-    if not parent_id or above == parent_id:
+    if above == parent_id:
         return
     if above:
         span.set_attribute(semconv.PARENT_HINT, format(above, "016x"))

@@ -44,6 +44,8 @@ _SUPPRESS_ALL: Final = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "su
 _SUPPRESS_HTTP: Final = getattr(
     context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"
 )
+#: Where the API keeps the current span, found out by its own means.
+_SPAN: Final = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -53,6 +55,7 @@ class Call:
     Attributes:
         span: the call's span; ``owned`` whether we made it and end it.
         parent: the span that was current before; the same one when it is not owned.
+        context: what is current during the send: the span, and that HTTP instrumentation is to be quiet.
         first: when the first attempt was sent, on the clock of ``perf_counter``.
         attempts: those before this one; ``delay`` is the time since the last of them, in seconds.
         count: how often the SDK says it has sent this request before; None when it does not say.
@@ -123,7 +126,12 @@ class Call:
             self._offer_late(around.attributes)
         else:
             self.span = self._start(current, around.attributes)
-        self.context = trace.set_span_in_context(self.span, current) if self.span is not parent else current
+        # Made once, for the send and for exemplars. It does not refer to the call, which refers to it:
+        # what goes in circles is left to the garbage collector.
+        entries: dict[str, object] = {**current, _SPAN: self.span, claims.SENDING: True}
+        if not self.runtime.settings.http_spans:
+            entries[_SUPPRESS_HTTP] = True
+        self.context = Context(entries)
         if around.run is not None and earlier is None and not self.count:
             around.run.inference_calls += 1
 
@@ -187,11 +195,7 @@ class Call:
 
     def attach(self) -> None:
         """Makes the span current and keeps HTTP instrumentation quiet, for the send only."""
-        # Not kept: a context that the call refers to and that refers to the call is left to the collector.
-        entries: dict[str, object] = {**self.context, claims.SENDING: self}
-        if not self.runtime.settings.http_spans:
-            entries[_SUPPRESS_HTTP] = True
-        self._token = context_api.attach(Context(entries))
+        self._token = context_api.attach(self.context)
 
     def detach(self) -> None:
         """Undoes :meth:`attach`, unless the coroutine is being closed in another context by now."""

@@ -228,6 +228,8 @@ def _inside(parent: Span, operation: str) -> Span | None:
 
 def _beside(parent: Span, operation: str, model: str | None) -> list[_Open]:
     """Open inference spans below ``parent`` that are not current, the most likely first."""
+    if not _below:
+        return []
     place = _place()
     above = parent.get_span_context().span_id
     with _lock:

@@ -7,8 +7,7 @@ shape of the body decide, and the provider is the wire format's own unless a set
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from otel_agents.wire.formats import RequestFacts, WireFormat, dialect, formats
 from otel_agents.wire.hosts import provider_of
@@ -28,12 +27,29 @@ def format_of(path: str) -> WireFormat | None:
     A format whose calls depend on the path (the model is in it) has a method ``at(path)`` that
     answers the format to use there.
     """
-    return _format_of(path, formats())
+    global _among
+    known = formats()
+    if known is not _among:
+        _by_path.clear()
+        _among = known
+    try:
+        return _by_path[path]
+    except KeyError:
+        pass
+    if len(_by_path) >= _REMEMBERED:
+        _by_path.clear()
+    _by_path[path] = found = _find(path, known)
+    return found
 
 
-@lru_cache(512)
-def _format_of(path: str, known: tuple[WireFormat, ...]) -> WireFormat | None:
-    """Apps post to few paths, mostly to others than models'; those are not to pay for a dozen formats."""
+#: Path → its format. Apps post to few paths, mostly to others than models'; those are not to pay for a
+#: dozen formats.
+_by_path: dict[str, WireFormat | None] = {}
+_REMEMBERED: Final = 512
+_among: tuple[WireFormat, ...] = ()
+
+
+def _find(path: str, known: tuple[WireFormat, ...]) -> WireFormat | None:
     for wire_format in known:
         if wire_format.matches(path):
             at = getattr(wire_format, "at", None)
