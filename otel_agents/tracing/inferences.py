@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from otel_agents import accounting, runtime, semconv
-from otel_agents.tracing import messages, spans
+from otel_agents.tracing import messages, spans, util_genai
 from otel_agents.tracing.contexts import NO_SCOPE, detach, scope
 from otel_agents.tracing.inference_request import (
     Asked,
@@ -39,7 +39,7 @@ class inference:
     """One model call: a span ``{operation} {model}``, its usage and its cost, in ``with`` or ``async with``.
 
     A request to a model that a hook sees inside the block is this call and is not counted twice: what
-    the hook read is what counts.
+    the hook read is what counts. An instrumentor made with opentelemetry-util-genai makes no span inside.
 
     Args:
         provider: name of the provider, such as ``openai`` (conventions: ``gen_ai.provider.name``).
@@ -69,6 +69,7 @@ class inference:
         "_error",
         "_first_chunk",
         "_input",
+        "_inside",
         "_outer",
         "_response_model",
         "_service_tier",
@@ -105,6 +106,7 @@ class inference:
         self._ended = False
         self._error: str | None = None
         self._first_chunk: float | None = None
+        self._inside: util_genai.UnderWay | None = None
         self._outer = NO_SCOPE
         self._response_model: str | None = None
         self._service_tier: str | None = None
@@ -232,7 +234,11 @@ class inference:
             asked.span_name, kind=SpanKind.CLIENT, attributes=asked.first_attributes(), context=parent
         )
         claims.offer(self.span)
-        self._context = trace.set_span_in_context(self.span, parent)
+        context = trace.set_span_in_context(self.span, parent)
+        self._inside = util_genai.under_way(asked.operation)
+        if self._inside is not None:
+            context = otel_context.set_value(self._inside.key, self._inside.data, context)
+        self._context = context
         self._content(self._input, UNSET)
         self._started = time.perf_counter()
         self._token = otel_context.attach(self._context)
@@ -252,6 +258,10 @@ class inference:
         if self._context is None or not claims.claim(self.span):
             return  # a hook saw the call and has counted it
         asked, run = self._asked, self._outer.run
+        if self._inside is not None:
+            self._usage = self._usage or util_genai.usage_of(self._inside)
+            told = runtime.current().redactor.text(util_genai.response_model_of(self._inside))
+            self._response_model = self._response_model or told
         if run is not None:
             run.inference_calls += 1
         labels = self._outer.labels
