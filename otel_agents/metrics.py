@@ -22,7 +22,7 @@ AGENT_BUCKETS: Final = (
 TOKEN_BUCKETS: Final = tuple(float(4**power) for power in range(14))
 CALL_BUCKETS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 SCORE_BUCKETS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 2.0, 5.0, 10.0, 100.0)
-SHARE_BUCKETS: Final = (-1.0, -0.5, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+RATIO_BUCKETS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0)
 
 Kind = Literal["counter", "histogram", "gauge"]
 
@@ -219,9 +219,9 @@ TOKEN_REDUCTION: Final = Definition(
     "otel_agents.token_reduction",
     "histogram",
     "1",
-    "Share of tokens that compression saved, by task",
+    "Tokens before compression for each token after it, by task",
     (semconv.AGENT_NAME, *USER_LABELS),
-    SHARE_BUCKETS,
+    RATIO_BUCKETS,
 )
 ORIGINAL_TOKENS: Final = Definition(
     "otel_agents.token_reduction.original_tokens",
@@ -265,13 +265,22 @@ SWITCHES: Final = Definition(
     "Switches from one agent to another",
     ("from_agent", "to_agent", "task_type"),
 )
-QUALITY_GAINED: Final = Definition(
-    "otel_agents.agent.switch.quality_gained",
+# Two, because a histogram takes no negative values, and what a switch gains can be one.
+QUALITY_BEFORE: Final = Definition(
+    "otel_agents.agent.switch.quality_before",
     "histogram",
     "1",
-    "Quality after a switch less the quality before",
+    "Quality of the work before a switch to another agent",
     ("from_agent", "to_agent", "task_type"),
-    SHARE_BUCKETS,
+    SCORE_BUCKETS,
+)
+QUALITY_AFTER: Final = Definition(
+    "otel_agents.agent.switch.quality_after",
+    "histogram",
+    "1",
+    "Quality of the work after a switch to another agent",
+    ("from_agent", "to_agent", "task_type"),
+    SCORE_BUCKETS,
 )
 BREAKER_STATE: Final = Definition(
     "otel_agents.circuit_breaker.state",

@@ -107,6 +107,7 @@ def _tools() -> list[object]:
 def _orchestration() -> list[object]:
     chosen = increase_in(metrics.SELECTIONS, RANGE, BY_AGENT)
     switch = ("from_agent", "to_agent")
+    gained = f"{mean(metrics.QUALITY_AFTER, RANGE, switch)} - {mean(metrics.QUALITY_BEFORE, RANGE, switch)}"
     return [
         panels.ranking(
             "Selections",
@@ -122,7 +123,7 @@ def _orchestration() -> list[object]:
             "Tasks that went on with another agent, and what that did for their quality.",
             [("from_agent", "From"), ("to_agent", "To")],
             Column("Switches", COUNT, increase_in(metrics.SWITCHES, RANGE, switch)),
-            Column("Quality gained", NUMBER, mean(metrics.QUALITY_GAINED, RANGE, switch)),
+            Column("Quality gained", NUMBER, gained),
             span=8,
         ),
         panels.graph(

@@ -98,7 +98,7 @@ def build() -> dashboard.Dashboard:
             "Open circuit breakers",
             "Agents that are not asked at present.",
             COUNT,
-            f"count({queries.select(metrics.BREAKER_STATE)} == 2) or vector(0)",
+            f"count(max by ({BY_AGENT[0]}) ({queries.select(metrics.BREAKER_STATE)}) == 2) or vector(0)",
             steps=Steps(1, 1),
             decimals=0,
         ),
