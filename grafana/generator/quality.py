@@ -21,7 +21,7 @@ def build() -> dashboard.Dashboard:
         "otel-agents-quality",
         "Quality and experiments",
         "How good the work is, by agent, prompt version and variant.",
-        ("agent", "task_type"),
+        ("agent", "model", "task_type"),
         since="now-7d",
     )
     for row, content in (("Scores", _scores()), ("Experiments", _experiments()), ("Tokens", _tokens())):
