@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Final
 
 from otel_agents.accounting.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class MeteredUsage(Usage):
+class MeteredUsage(Usage, frozen=True, gc=False):
     """A :class:`Usage` with more meters. A format makes one only when it has a value for them.
 
     Attributes:
@@ -45,7 +43,5 @@ _LIBRARY_NAMES: Final = {
     "cache_image_read": "cache_image_read_tokens",
 }
 _METERS: Final = tuple(
-    field.name
-    for field in fields(MeteredUsage)
-    if field.name not in {inherited.name for inherited in fields(Usage)} | {"cost"}
+    name for name in MeteredUsage.__struct_fields__ if name not in {*Usage.__struct_fields__, "cost"}
 )

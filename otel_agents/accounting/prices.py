@@ -63,13 +63,13 @@ class RateCard:
     def cost(self, usage: Usage) -> Decimal:
         """USD for ``usage``. Reasoning tokens are billed as output by every provider."""
         plain = max(usage.input - usage.cache_read - usage.cache_write, 0)
-        return (
-            self.input * plain
-            + self.cache_read * usage.cache_read
-            + self.cache_write * (usage.cache_write - usage.cache_write_1h)
-            + self.cache_write_1h * usage.cache_write_1h
-            + self.output * usage.output
-        )
+        total = self.input * plain + self.output * usage.output
+        if usage.cache_read:
+            total += self.cache_read * usage.cache_read
+        if usage.cache_write:
+            total += self.cache_write * (usage.cache_write - usage.cache_write_1h)
+            total += self.cache_write_1h * usage.cache_write_1h
+        return total
 
 
 class _Unpriced(Exception):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call, counted by the GenAI conventions' inclusion rules.
 
     ``input`` includes cache reads and writes, ``output`` includes reasoning; the other counts are

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,7 +14,7 @@ from otel_agents.values.objects import is_a
 if TYPE_CHECKING:
     from otel_agents.wire.formats import WireFormat
 
-_NAMES: Final = tuple(field.name for field in fields(Usage))
+_NAMES: Final = Usage.__struct_fields__
 _ANTHROPIC: Final = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 
 

@@ -14,7 +14,6 @@ and not by the provider's name, because they also come through proxies:
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -204,13 +203,14 @@ def modalities(usage: Usage | None) -> dict[str, AttributeValue]:
     if usage is None:
         return {}
     found: dict[str, AttributeValue] = {}
-    for name, count in (
-        ("audio.input_tokens", usage.input_audio),
-        ("audio.output_tokens", usage.output_audio),
-        ("audio.cache_read.input_tokens", usage.cache_audio_read),
-    ):
-        if count:
-            found[f"gen_ai.usage.{name}"] = count
+    if usage.input_audio or usage.output_audio or usage.cache_audio_read:
+        for name, count in (
+            ("audio.input_tokens", usage.input_audio),
+            ("audio.output_tokens", usage.output_audio),
+            ("audio.cache_read.input_tokens", usage.cache_audio_read),
+        ):
+            if count:
+                found[f"gen_ai.usage.{name}"] = count
     if isinstance(usage, MeteredUsage):
         for name, count in (
             ("image.input_tokens", usage.input_image),
@@ -247,4 +247,4 @@ def _metered(plain: Usage, **more: Any) -> MeteredUsage:
     return MeteredUsage(*(getattr(plain, name) for name in _COUNTS), **more)
 
 
-_COUNTS: Final = tuple(field.name for field in fields(Usage))
+_COUNTS: Final = Usage.__struct_fields__
