@@ -31,6 +31,7 @@ _COMMANDS = {
     "bridge": "bridge",
     "local": "local",
     "prompts": "prompts",
+    "failures": "failures",
 }
 
 

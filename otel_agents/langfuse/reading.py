@@ -130,7 +130,8 @@ class LangfuseReader:
             common.append(("filter", json.dumps([*bounds, *filters])))
         else:
             common += [("fromStartTime", _iso(start)), ("toStartTime", _iso(end))]
-        size = _CONTENT_PAGE if "io" in fields else _PAGE
+        events_only = any(one.get("value") == [EVENT] for one in filters)  # small, even with their bodies
+        size = _CONTENT_PAGE if "io" in fields and not events_only else _PAGE
         before: tuple[str, str] | None = None
         for row in self._pages("/api/public/v2/observations", common, size, progress):
             found = rows.observation(row)

@@ -50,11 +50,15 @@ class Call:
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened in a task: a selection, a switch, an attempt ..."""
+    """Something that happened in a task: a selection, a switch, an attempt ...
+
+    ``run`` is the observation id of the run that it happened in.
+    """
 
     name: str
     at: datetime
     body: Mapping[str, Any]
+    run: str = ""
 
 
 @dataclass(slots=True)
@@ -219,7 +223,7 @@ def _task(
     last = max(runs, key=lambda run: (run.end, run.start))
     last_top = next(top for top in tops if top.id == last.observation_id)
     events = [
-        Event(row.name, row.start, body_of(row.input) or row.user_metadata())
+        Event(row.name, row.start, body_of(row.input) or row.user_metadata(), owner[row.id].id)
         for row in rows
         if row.type == EVENT
     ]
