@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_agents import semconv
 from otel_agents.export.copies import changed
+from otel_agents.normalize import kinds
 from otel_agents.tracing.scopes import agent_run, count_elsewhere
 from otel_agents.wire import claims
 
@@ -37,14 +38,6 @@ if TYPE_CHECKING:
 #: On the copy of a span that tells of a model call that another span tells already: that one's id.
 DUPLICATE_OF: Final = "otel_agents.duplicate_of"
 
-#: Dialect → the attribute that says what a span is, and which of its values are model calls.
-_KINDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "openinference.span.kind": {"LLM": semconv.OP_CHAT, "EMBEDDING": semconv.OP_EMBEDDINGS},
-    "langfuse.observation.type": {"generation": semconv.OP_CHAT, "embedding": semconv.OP_EMBEDDINGS},
-    "llm.request.type": {
-        "chat": semconv.OP_CHAT, "completion": semconv.OP_CHAT, "embedding": semconv.OP_EMBEDDINGS,
-    },
-}  # fmt: skip
 _MODELS: Final = (
     semconv.REQUEST_MODEL, "llm.model_name", "embedding.model_name", "langfuse.observation.model.name",
     "llm.request.model",
@@ -90,6 +83,8 @@ def started(span: SdkSpan, parent_context: Context | None) -> None:
     run = agent_run(parent_context) if foreign else None
     one = _Open(span, parent, _place() if foreign else 0, foreign, run)
     identity = span.get_span_context().span_id
+    if foreign:
+        kinds.at_start(span)
     with _lock:
         _open[identity] = one
         if foreign:
@@ -101,12 +96,12 @@ def started(span: SdkSpan, parent_context: Context | None) -> None:
         ended(oldest)
 
 
-def ended(identity: int) -> None:
-    """Forgets a span that has ended."""
+def ended(identity: int) -> SdkSpan | None:
+    """Forgets a span that has ended, and returns it when it is somebody else's."""
     with _lock:
         one = _open.pop(identity, None)
         if one is None or not one.foreign:
-            return
+            return None
         key = one.parent or -one.place
         siblings = _below.get(key)
         if siblings is not None:
@@ -115,11 +110,13 @@ def ended(identity: int) -> None:
                 del _below[key]
     if one.run is not None and _tells_usage(one.span.attributes or {}) and not claims.claimed(one.span):
         count_elsewhere(one.run)
+    return one.span
 
 
 def find(call: Call, parent: Span) -> Span | None:
     """The span that somebody else made for ``call``, claimed for it; None when it needs one of its own."""
     operation, model = call.recognised.format.operation, call.recognised.facts.model
+    kinds.at_call(parent)
     if is_inference(parent, operation):
         chain = _around(parent, operation)
         for position, span in enumerate(chain):
@@ -142,7 +139,7 @@ def is_inference(span: Span, operation: str) -> bool:
     attributes = getattr(span, "attributes", None) if span.is_recording() else None
     if attributes is None:
         return claims.offered(span) is not None
-    name = _operation(attributes)
+    name = kinds.model_call(attributes)
     embeds = semconv.OP_EMBEDDINGS
     return name is not None and (name == embeds) == (operation == embeds)
 
@@ -151,6 +148,13 @@ def original(span: Span) -> Span:
     """The SDK's span behind a wrapper of it, such as Logfire's."""
     one = _open.get(span.get_span_context().span_id)
     return span if one is None else one.span
+
+
+def upwards(identity: int) -> Iterator[SdkSpan]:
+    """The span ``identity`` and those around it, as far as they are of this process and have not ended."""
+    while (one := _open.get(identity)) is not None:
+        yield one.span
+        identity = one.parent
 
 
 def under_way(identity: int) -> bool:
@@ -182,18 +186,7 @@ def without_repetition(span: ReadableSpan) -> ReadableSpan:
 
 def _tells_usage(attributes: Mapping[str, Any]) -> bool:
     """Whether a span tells of a model call, and what it used."""
-    return _operation(attributes) is not None and any(name.startswith(_USAGE) for name in attributes)
-
-
-def _operation(attributes: Mapping[str, Any]) -> str | None:
-    name = attributes.get(semconv.OPERATION_NAME)
-    if name is not None:
-        return name if name in semconv.INFERENCE_OPERATIONS else None
-    for attribute, kinds in _KINDS.items():
-        kind = attributes.get(attribute)
-        if kind is not None:
-            return kinds.get(str(kind))
-    return None
+    return kinds.model_call(attributes) is not None and any(name.startswith(_USAGE) for name in attributes)
 
 
 def _around(span: Span, operation: str) -> list[Span]:
@@ -256,12 +249,12 @@ def _taken(call: Call, span: Span, operation: str) -> Span:
     attributes = getattr(span, "attributes", None)
     if attributes is None or not span.is_recording():
         return span
-    if semconv.OPERATION_NAME not in attributes:
-        from otel_agents.export import roots
+    from otel_agents.export import roots
 
+    if semconv.OPERATION_NAME not in attributes:
         # Whatever looks at the span from here on knows it for what it is.
         span.set_attribute(semconv.OPERATION_NAME, operation)
-        roots.promote(original(span))
+    roots.promote(original(span))
     if "logfire.msg" in attributes and call.recognised.facts.stream:
         one = _open.get(identity)
         if one is not None:
@@ -271,7 +264,7 @@ def _taken(call: Call, span: Span, operation: str) -> Span:
 
 def _drop_log(identity: int, one: _Open, attributes: Mapping[str, Any]) -> None:
     """Logfire tells of a stream's end by a second span without duration."""
-    if _operation(attributes) is None:
+    if kinds.model_call(attributes) is None:
         return
     chosen = _streams.pop((one.parent or -one.place, _model(attributes)), None)
     if chosen is not None:

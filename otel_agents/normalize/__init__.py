@@ -1,0 +1,1 @@
+"""What other conventions than ours say, in the words of ours."""
