@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 
 from otel_agents import semconv
+from otel_agents.budgets import gate
 from otel_agents.export.worker import Worker
+from otel_agents.tracing.scopes import count_call, scope
 from otel_agents.version import __version__
 
 if TYPE_CHECKING:
@@ -48,10 +50,11 @@ class Accountant:
     def submit(self, record: CallRecord) -> None:
         """Counts the call, priced if it is not yet, whether or not its span is sampled."""
         if not record.reported:
-            from otel_agents.tracing.scopes import count_call, scope
-
-            tokens = record.usage.total if record.usage is not None else None
-            count_call(scope(record.context).run, tokens, record.cost)
+            run = scope(record.context).run
+            if run is not None:
+                count_call(run, record.usage.total if record.usage is not None else None, record.cost)
+        if gate.armed:
+            gate.charge(record)
         self._runtime.worker.submit(self._count, record)
 
     def _count(self, record: CallRecord) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 
 from otel_agents import semconv
 
 if TYPE_CHECKING:
-    import contextvars
-
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
+
+    from otel_agents.budgets.runs import Tally
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -29,9 +29,10 @@ class AgentRun:
         parent: the run that this one is part of.
         counted: what its model calls came to so far, those of agents that it called included.
         prompt: name and version of the prompt template that it has taken up.
+        tally: what it has spent of budgets for single runs; None when there are none.
     """
 
-    __slots__ = ("counted", "inference_calls", "name", "parent", "prompt", "tool_calls")
+    __slots__ = ("counted", "inference_calls", "name", "parent", "prompt", "tally", "tool_calls")
 
     def __init__(self, name: str, parent: AgentRun | None = None) -> None:
         self.name = name
@@ -40,6 +41,7 @@ class AgentRun:
         self.tool_calls = 0
         self.counted = Counted()
         self.prompt: Prompt | None = None
+        self.tally: Tally | None = None
 
 
 class Counted:
@@ -164,7 +166,7 @@ def inside_run(outer: Scope, run: AgentRun) -> Scope:
     return Scope({**outer.attributes, semconv.AGENT_NAME: run.name}, outer.labels, run)
 
 
-def detach(token: object) -> None:
+def detach(token: Any) -> None:
     """Goes back to the context before ``token``, where that is possible.
 
     OpenTelemetry's own ``detach`` logs an error when the token is of another context, which is the
@@ -172,8 +174,8 @@ def detach(token: object) -> None:
     is nothing to go back to then.
     """
     try:
-        cast("contextvars.Token[Any]", token).var.reset(cast("contextvars.Token[Any]", token))
+        token.var.reset(token)
     except (ValueError, RuntimeError):
         pass
     except AttributeError:  # a context implementation that is not based on contextvars
-        otel_context.detach(token)  # type: ignore[arg-type]
+        otel_context.detach(token)

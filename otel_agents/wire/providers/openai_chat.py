@@ -226,7 +226,8 @@ def _take(facts: ResponseFacts, reasons: dict[int, str], response: _Response) ->
                 reasons[index] = choice.finish_reason
             else:
                 reasons.setdefault(index, "")
-    take_error(facts, response.error)
+    if response.error is not _EMPTY:
+        take_error(facts, response.error)
 
 
 def _take_usage(facts: ResponseFacts, usage: ChatUsage) -> None:
