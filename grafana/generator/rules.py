@@ -194,14 +194,14 @@ def _pipeline() -> list[Alert]:
             f"max by (exporter) ({fill}) > 0.5",
             "10m",
             "ticket",
-            "{{ $labels.exporter }}'s queue is {{ $value | humanizePercentage }} full",
+            "The queue of {{ $labels.exporter }} is {{ $value | humanizePercentage }} full",
         ),
         Alert(
             "CollectorQueueNearlyFull",
             f"max by (exporter) ({fill}) > 0.8",
             "2m",
             "page",
-            "{{ $labels.exporter }}'s queue is {{ $value | humanizePercentage }} full",
+            "The queue of {{ $labels.exporter }} is {{ $value | humanizePercentage }} full",
         ),
         Alert(
             "CollectorLosesSpans",
