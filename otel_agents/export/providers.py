@@ -19,15 +19,26 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 
+from otel_agents.export import same_target
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
+    from otel_agents.export.same_target import Target
+
 logger = logging.getLogger(__name__)
 
 
-def install(processor: SpanProcessor, resource: Resource) -> TracerProvider | None:
+def install(
+    processor: SpanProcessor, resource: Resource, target: Target | None = None
+) -> TracerProvider | None:
     """Attaches ``processor`` to the global provider, making one when there is none.
+
+    Args:
+        processor: ours.
+        resource: of a provider that is made.
+        target: where ``processor`` sends; other exporters of the provider's send nothing there any more.
 
     Returns:
         A private provider for our own spans when the global one takes no processors, else None.
@@ -42,9 +53,11 @@ def install(processor: SpanProcessor, resource: Resource) -> TracerProvider | No
         ours = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=TaskIds())
         ours.add_span_processor(processor)
         trace.set_tracer_provider(ours)
-        _give_way(lambda later: _attach(later, processor))
+        if target is not None:
+            same_target.silence(ours, target)
+        _give_way(lambda later: _attach(later, processor, target))
         return None
-    if _attach(existing, processor):
+    if _attach(existing, processor, target):
         return None
     logger.warning(
         "otel-agents: %s takes no span processors; agents' spans go through a provider of our own",
@@ -57,6 +70,7 @@ def install(processor: SpanProcessor, resource: Resource) -> TracerProvider | No
 
 def detach(processor: SpanProcessor) -> None:
     """Takes ``processor`` out of the global provider again, as far as the SDK's structure is known."""
+    same_target.restore(trace.get_tracer_provider())
     group = getattr(trace.get_tracer_provider(), "_active_span_processor", None)
     processors = getattr(group, "_span_processors", None)
     if group is not None and isinstance(processors, tuple) and processor in processors:
@@ -70,11 +84,13 @@ def holds_langfuse_processor() -> bool:
     return any(type(one).__name__ == "LangfuseSpanProcessor" for one in processors)
 
 
-def _attach(provider: Any, processor: SpanProcessor) -> bool:
+def _attach(provider: Any, processor: SpanProcessor, target: Target | None) -> bool:
     add = getattr(provider, "add_span_processor", None)
     if add is None:
         return False
     add(processor)
+    if target is not None:
+        same_target.silence(provider, target)
     return True
 
 

@@ -46,7 +46,7 @@ class Target:
         return cls(place, lowered.get("authorization", ""))
 
 
-def silence(provider: object, target: Target) -> None:
+def silence(provider: Any, target: Target) -> None:
     """Has every OTLP exporter to ``target`` that is behind ``provider``'s processors send nothing.
 
     What is added to ``provider`` later is looked at when it is added.
@@ -56,19 +56,19 @@ def silence(provider: object, target: Target) -> None:
     if add is None or isinstance(add, _Watched):
         return
     try:
-        provider.add_span_processor = _Watched(provider, add, target)  # type: ignore[attr-defined]
+        provider.add_span_processor = _Watched(provider, add, target)
     except AttributeError:
         pass  # slots
 
 
-def restore(provider: object) -> None:
+def restore(provider: Any) -> None:
     """Lets them all send again."""
     add = getattr(provider, "add_span_processor", None)
     if isinstance(add, _Watched):
         del provider.add_span_processor
     for exporter in _exporters(provider):
         if isinstance(vars(exporter).get("export"), _Silent):
-            del exporter.export  # type: ignore[method-assign]
+            del exporter.export
 
 
 def _silence_below(one: object, target: Target) -> None:
