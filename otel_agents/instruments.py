@@ -190,9 +190,15 @@ class Instruments:
         self.add(metrics.SCORE, value, base, context)
 
     def count_export(self, outcome: str, spans: int, reason: str | None = None) -> None:
-        """Counts spans that were ``delivered``, ``spooled`` or ``dropped`` (with a reason)."""
+        """Counts spans that were ``delivered``, ``spooled``, ``dropped`` or ``quarantined`` (with a reason)."""
         labels = {"outcome": outcome, "reason": reason} if reason else {"outcome": outcome}
         self.add(metrics.EXPORT_SPANS, spans, labels)
+
+    def set_waiting(self, queued: int, spooled: int, size: int) -> None:
+        """Says how many spans wait now, in memory and on disk, and how many bytes those on disk take."""
+        self.add(metrics.EXPORT_QUEUE, queued, {})
+        self.add(metrics.SPOOL_SPANS, spooled, {})
+        self.add(metrics.SPOOL_BYTES, size, {})
 
     def _call_labels(self, record: CallRecord) -> AttributeMap:
         labels: AttributeMap = {

@@ -316,6 +316,20 @@ BUDGET_ALERTS: Final = Definition(
 PLAN_FEE: Final = Definition(
     "otel_agents.plan.fee", "gauge", "{USD}", "Flat fee of a plan for 30 days", ("plan",)
 )
+BUDGET_BLOCKED: Final = Definition(
+    "otel_agents.budget.blocked",
+    "counter",
+    "{call}",
+    "Calls and runs that a used-up budget did not let through",
+    ("budget", "period"),
+)
+BUDGET_STORE_ERRORS: Final = Definition(
+    "otel_agents.budget.store_errors",
+    "counter",
+    "{error}",
+    "Times that the file which processes share budgets by could not be used, by reason",
+    ("reason",),
+)
 PROMPT_FALLBACKS: Final = Definition(
     "otel_agents.prompt.fallbacks",
     "counter",
@@ -325,6 +339,15 @@ PROMPT_FALLBACKS: Final = Definition(
 )
 EXPORT_SPANS: Final = Definition(
     "otel_agents.export.spans", "counter", "{span}", "Spans by what became of them", ("outcome", "reason")
+)
+EXPORT_QUEUE: Final = Definition(
+    "otel_agents.export.queue", "gauge", "{span}", "Spans in memory that wait to be sent"
+)
+SPOOL_SPANS: Final = Definition(
+    "otel_agents.export.spool", "gauge", "{span}", "Spans of this process that wait on disk"
+)
+SPOOL_BYTES: Final = Definition(
+    "otel_agents.export.spool.size", "gauge", "By", "Bytes of the spans of this process that wait on disk"
 )
 LABEL_OVERFLOW: Final = Definition(
     "otel_agents.label_overflow",

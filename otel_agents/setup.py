@@ -9,9 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from otel_agents import endings, runtime, semconv
+from otel_agents.budgets import gate
 from otel_agents.endings import Ending
 from otel_agents.export.result import FlushResult
 from otel_agents.runtime import Runtime
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter
 
     from otel_agents.config import Settings
+    from otel_agents.export.outbox import Mode, Note, Outbox
     from otel_agents.export.pipeline import Edge
+    from otel_agents.export.sender import Sender
     from otel_agents.privacy import Redactor
 
 logger = logging.getLogger(__name__)
@@ -73,6 +78,7 @@ def configure(
         made = _build(resolved, redact)
         runtime.replace(made)
         _configured = made
+        gate.apply(resolved)
         _register_process_hooks()
         if resolved.enabled:
             made.worker.submit(_warm_up)
@@ -132,7 +138,7 @@ def flush(timeout: float = 10.0) -> FlushResult:
     providers = [one for one in (current.logger_provider, current.meter_provider) if one is not None]
     _within(left, *(provider.force_flush for provider in providers))
     if current.scores is not None:
-        current.scores.flush(max(deadline - time.monotonic(), 0.1))
+        result = replace(result, scores=current.scores.flush(max(deadline - time.monotonic(), 0.1)))
     return result
 
 
@@ -148,7 +154,7 @@ def shutdown(timeout: float = 5.0) -> FlushResult:
 
 
 def _stop(made: Runtime, timeout: float) -> FlushResult:
-    from otel_agents.export import providers
+    from otel_agents.export import providers, upstream
 
     deadline = time.monotonic() + timeout
 
@@ -160,10 +166,10 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
     if made.pipeline is not None:
         result = made.pipeline.close(left())
         providers.detach(made.pipeline)
+        upstream.uninstall()
     made.worker.stop()
     if made.scores is not None:
-        made.scores.flush(left())
-        made.scores.close()
+        result = replace(result, scores=made.scores.finish(left()))
     # Shutting a provider down exports what it has once more.
     if made.endings:
         for ending in made.endings:
@@ -308,7 +314,7 @@ def _add_events(made: Runtime, resource: Resource) -> None:
 
 
 def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
-    from otel_agents.export import exporters, providers
+    from otel_agents.export import exporters, providers, upstream
     from otel_agents.export.pipeline import SpanPipeline
     from otel_agents.tracing.contexts import attributes as inherited
 
@@ -318,9 +324,12 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
             "otel-agents: the Langfuse SDK already exports this app's spans; not exporting them twice"
         )
         return
-    exporter = exporters.span_exporter(settings)
+    exporter: SpanExporter | Callable[[Note], Outbox] | None = exporters.span_exporter(settings)
     if exporter is None:
-        return
+        connect = exporters.span_sender(settings)
+        if connect is None:
+            return
+        exporter = _outbox(made, connect)
     made.pipeline = SpanPipeline(
         exporter,
         inherited=inherited,
@@ -332,7 +341,31 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
         max_queue=settings.max_queue_size,
         max_batch=settings.max_batch_size,
     )
-    made.tracer_provider = providers.install(made.pipeline, resource)
+    made.tracer_provider = providers.install(made.pipeline, resource, exporters.span_target(settings))
+    upstream.install()
+    made.pipeline.start_for_leftovers()
+
+
+def _outbox(made: Runtime, connect: Callable[[], Sender]) -> Callable[[Note], Outbox]:
+    """What makes the place where spans wait for the backend, as the settings say."""
+    from otel_agents.export.leftovers import destination_of, root_of
+    from otel_agents.export.limits import Limits
+    from otel_agents.export.outbox import Outbox
+
+    settings = made.settings
+
+    def tell(queued: int, spooled: int, size: int) -> None:
+        made.worker.submit(lambda: made.meters.set_waiting(queued, spooled, size))
+
+    return lambda note: Outbox(
+        connect,
+        note,
+        mode=cast("Mode", settings.spool_mode),
+        root=root_of(settings),
+        destination=destination_of(settings),
+        limits=Limits.from_settings(settings),
+        changed=tell,
+    )
 
 
 def _edge(settings: Settings, redactor: Redactor) -> Edge:
@@ -362,10 +395,14 @@ def _before_fork() -> None:
     warm.wait(5.0)
     if _configured is not None:
         _configured.worker.before_fork()
+        if _configured.pipeline is not None:
+            _configured.pipeline.before_fork()
 
 
 def _after_fork_in_parent() -> None:
     if _configured is not None:
+        if _configured.pipeline is not None:
+            _configured.pipeline.after_fork_in_parent()
         _configured.worker.after_fork_in_parent()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -10,8 +11,17 @@ from opentelemetry.metrics import _internal as metrics_internal
 from opentelemetry.util._once import Once
 
 
+@pytest.fixture(scope="session", autouse=True)
+def spool_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What a test's process cannot deliver waits in a folder of the test run, not in the user's."""
+    folder = tmp_path_factory.mktemp("spool")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_AGENTS_SPOOL_DIR", str(folder))
+        yield folder
+
+
 @pytest.fixture
-def clean_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_globals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """OpenTelemetry as if nobody had set a provider yet, and no variable or file of the machine's."""
     import os
 
@@ -21,6 +31,7 @@ def clean_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if name.startswith(("OTEL_EXPORTER", "OTEL_AGENTS_", "OTEL_SERVICE", "OTEL_RESOURCE", "LANGFUSE_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("OTEL_AGENTS_DOTENV", "off")
+    monkeypatch.setenv("OTEL_AGENTS_SPOOL_DIR", str(tmp_path / "spool"))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
     monkeypatch.setattr(metrics_internal, "_METER_PROVIDER", None)

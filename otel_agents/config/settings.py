@@ -460,6 +460,51 @@ class Settings:
         help="milliseconds for the export of one batch, retries included",
         example="10000",
     )
+    spool_mode: str = _setting(
+        _EXPORT,
+        values.choice("memory", "spill", "durable"),
+        "OTEL_AGENTS_SPOOL",
+        default="spill",
+        help="where spans wait: memory, spill (on disk too while the backend does not answer, and at exit) or "
+        "durable (on disk before anything is sent)",
+    )
+    spool_dir: Path | None = _setting(
+        _EXPORT,
+        values.folder,
+        "OTEL_AGENTS_SPOOL_DIR",
+        default=None,
+        help="folder of what waits on disk; `spool` under OTEL_AGENTS_HOME unless set",
+        example="/var/lib/my-agents/spool",
+    )
+    spool_max_bytes: int = _setting(
+        _EXPORT,
+        values.whole_number(1024 * 1024),
+        "OTEL_AGENTS_SPOOL_MAX_BYTES",
+        default=1024**3,
+        help="bytes on disk for one destination, all processes together",
+    )
+    spool_max_age: float = _setting(
+        _EXPORT,
+        values.seconds,
+        "OTEL_AGENTS_SPOOL_MAX_AGE",
+        default=604800.0,
+        help="seconds that a span may wait on disk",
+    )
+    spool_eviction: str = _setting(
+        _EXPORT,
+        values.choice("oldest", "value"),
+        "OTEL_AGENTS_SPOOL_EVICTION",
+        default="oldest",
+        help="what gives way when room is short: the oldest, or by value: infrastructure first, then agents and "
+        "tools, model calls, errors last",
+    )
+    spool_checkpoint: float = _setting(
+        _EXPORT,
+        values.seconds,
+        "OTEL_AGENTS_SPOOL_CHECKPOINT",
+        default=1.0,
+        help="seconds after which a span that still waits in memory is on disk too",
+    )
     traces_sampler: str = _setting(
         _EXPORT,
         values.text,

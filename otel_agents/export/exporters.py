@@ -1,9 +1,12 @@
-"""Builds the exporters for a mode: OTLP to a Collector, OTLP straight to Langfuse, or the console."""
+"""Builds what sends for a mode: OTLP to a Collector, OTLP straight to Langfuse, or the console."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+from otel_agents.export.same_target import Target
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs.export import LogRecordExporter
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from otel_agents.config import Otlp, Settings
+    from otel_agents.export.sender import Sender
 
 #: Langfuse 4.16 answers 400 to anything above 4; with 4 it writes spans at once instead of after minutes.
 LANGFUSE_INGESTION_VERSION: Final = "4"
@@ -28,23 +32,53 @@ def langfuse_headers(public_key: str, secret_key: str) -> dict[str, str]:
 
 
 def span_exporter(settings: Settings) -> SpanExporter | None:
-    """Where spans go: the Collector or Langfuse by mode, the console when asked; None for nowhere."""
-    if settings.traces_exporter == "console":
-        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+    """The console, when spans are to go there."""
+    if settings.traces_exporter != "console":
+        return None
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-        return ConsoleSpanExporter()
-    if settings.mode == "direct" and settings.traces_exporter != "none":
-        return _langfuse_span_exporter(settings)
+    return ConsoleSpanExporter()
+
+
+def span_sender(settings: Settings) -> Callable[[], Sender] | None:
+    """What makes the sender to the Collector or Langfuse, by mode; None when spans go nowhere.
+
+    What it needs is imported here: a thread that is importing cannot be forked.
+    """
+    from opentelemetry.exporter.otlp.proto.common import trace_encoder  # noqa: F401
+
+    from otel_agents.export.sender import GrpcSender, HttpSender
+
+    if settings.traces_exporter in ("none", "console"):
+        return None
+    if settings.mode == "direct":
+        import requests
+
+        headers = langfuse_headers(settings.langfuse_public_key or "", settings.langfuse_secret_key or "")
+        url = langfuse_traces_url(settings.langfuse_base_url)
+        # The only compression that Langfuse decodes is gzip.
+        return lambda: HttpSender(url, headers, settings.export_timeout, "gzip")
     target = settings.otlp("traces")
     if target is None:
         return None
     if target.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+        import grpc  # noqa: F401
 
-        return GrpcExporter(**_grpc_arguments(target))
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        return lambda: GrpcSender(target.endpoint, target.headers, target.timeout, target.compression)
+    import requests  # noqa: F401
 
-    return OTLPSpanExporter(**_http_arguments(target))
+    return lambda: HttpSender(target.endpoint, target.headers, target.timeout, target.compression)
+
+
+def span_target(settings: Settings) -> Target | None:
+    """The place that spans are sent to by OTLP; None when they go nowhere or to the console."""
+    if settings.traces_exporter in ("console", "none"):
+        return None
+    if settings.mode == "direct":
+        keys = settings.langfuse_public_key or "", settings.langfuse_secret_key or ""
+        return Target.of(langfuse_traces_url(settings.langfuse_base_url), langfuse_headers(*keys))
+    target = settings.otlp("traces")
+    return Target.of(target.endpoint, target.headers) if target is not None else None
 
 
 def metric_exporter(settings: Settings) -> MetricExporter | None:
@@ -84,18 +118,6 @@ def log_exporter(settings: Settings) -> LogRecordExporter | None:
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
     return OTLPLogExporter(**_http_arguments(target))
-
-
-def _langfuse_span_exporter(settings: Settings) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http import Compression
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter(
-        endpoint=langfuse_traces_url(settings.langfuse_base_url),
-        headers=langfuse_headers(settings.langfuse_public_key or "", settings.langfuse_secret_key or ""),
-        compression=Compression.Gzip,  # the only compression that Langfuse decodes
-        timeout=settings.export_timeout,
-    )
 
 
 def _http_arguments(target: Otlp) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Our span processor: collects ended spans, completes them, and sends them in batches.
 
 What a caller pays is an append to a queue. Everything else (message content, the mapping to
-Langfuse in direct mode, the network) happens on the pipeline's thread, on a copy of the span,
-because a span's attributes are frozen once it has ended.
+Langfuse in direct mode, encoding) happens on the pipeline's thread, on a copy of the span, because a
+span's attributes are frozen once it has ended. From there it goes to the outbox, which sends on a thread
+of its own, so that a backend that hangs holds up neither.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_agents.export import roots
 from otel_agents.export.copies import changed
+from otel_agents.export.entries import Entry, encode, unencoded
+from otel_agents.export.limits import Limits
+from otel_agents.export.outbox import Note, Outbox
 from otel_agents.export.result import FlushResult, Ledger
+from otel_agents.export.sender import ExporterSender
 from otel_agents.wire import others
 
 if TYPE_CHECKING:
@@ -33,29 +38,28 @@ Edge = Callable[[ReadableSpan], ReadableSpan | None]
 Deferred = Callable[[], Mapping[str, "AttributeValue"]]
 
 _DEFERRED_LIMIT: Final = 50_000
-#: Seconds for which a batch that the backend refuses is tried again; then it is given up and counted.
-_GIVE_UP_AFTER: Final = 900.0
-#: Seconds between two attempts while somebody waits in ``flush()``.
+#: Seconds between two looks at the queue while somebody waits in ``flush()``.
 _FLUSH_STEP: Final = 0.25
-_RETRY_DELAY: Final = (1.0, 30.0)
 
 
 class SpanPipeline(SpanProcessor):
-    """Batches ended spans for one exporter.
+    """Completes ended spans and hands them to an outbox.
 
     Args:
-        exporter: where completed spans go.
+        exporter: where completed spans go: an exporter, or what makes the outbox, given whom to tell of
+            outcomes.
         inherited: attributes that a span takes over from the context it starts in.
         edge: last change to a span before it leaves; None leaves it as it is.
         count: told of every outcome: ``(outcome, spans, reason)``.
-        delay: seconds between exports.
-        max_queue: ended spans kept in memory; beyond it the newest are dropped and counted.
+        delay: seconds between two looks at the queue.
+        max_queue: ended spans kept until they are completed; beyond it the newest are dropped and
+            counted. With an exporter, also those that wait for it; there the oldest give way.
         max_batch: spans in one export.
     """
 
     def __init__(
         self,
-        exporter: SpanExporter,
+        exporter: SpanExporter | Callable[[Note], Outbox],
         *,
         inherited: Callable[[Context | None], Mapping[str, AttributeValue]],
         edge: Edge | None = None,
@@ -64,7 +68,6 @@ class SpanPipeline(SpanProcessor):
         max_queue: int = 8192,
         max_batch: int = 256,
     ) -> None:
-        self._exporter = exporter
         self._inherited = inherited
         self._edge = edge
         self._count = count
@@ -72,15 +75,23 @@ class SpanPipeline(SpanProcessor):
         self._max_queue = max_queue
         self._max_batch = max_batch
         self._ledger = Ledger()
-        self._failures, self._failing_since = 0, 0.0
+        self._encode: Callable[[list[ReadableSpan]], list[Entry]]
+        if isinstance(exporter, SpanExporter):
+            sender = ExporterSender(exporter)
+            limits = Limits(memory_spans=max_queue, batch_spans=max_batch)
+            self._outbox = Outbox(lambda: sender, self._note, limits=limits)
+            self._encode = unencoded
+        else:
+            self._outbox = exporter(self._note)
+            self._encode = lambda spans: encode(spans, lambda n, why: self._note("dropped", n, why))
         self._reset()
 
     def _reset(self) -> None:
         self._ended: deque[ReadableSpan] = deque()
-        self._ready: deque[ReadableSpan] = deque()  # completed, being sent or to be sent again
         self._held: deque[ReadableSpan] = deque()  # ended before the stream that completes them
         self._held_lock = threading.Lock()
         self._completing = 0
+        self._work = threading.Lock()
         self._deferred: OrderedDict[int, Deferred] = OrderedDict()
         self._deferred_lock = threading.Lock()
         self._wake = threading.Event()
@@ -107,11 +118,12 @@ class SpanPipeline(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.context
-        if context is not None:
-            others.ended(context.span_id)
+        foreign = others.ended(context.span_id) if context is not None else None
         if self._stopped or context is None or not context.trace_flags.sampled:
             return
-        if self._waiting() + len(self._held) >= self._max_queue:
+        if foreign is not None:
+            self._complete_late(foreign, span)
+        if len(self._ended) + len(self._held) >= self._max_queue:
             self._note("dropped", 1, "queue_full")
             return
         self._ended.append(span)
@@ -119,6 +131,13 @@ class SpanPipeline(SpanProcessor):
             self._start()
         if len(self._ended) >= self._max_batch:
             self._wake.set()
+
+    def _complete_late(self, live: Span, ended: ReadableSpan) -> None:
+        try:
+            if late := roots.at_end(live, ended.attributes or {}):
+                self.defer(live.context.span_id, lambda: late)
+        except Exception:
+            logger.debug("otel-agents: could not complete an ended span", exc_info=True)
 
     def defer(self, span_id: int, complete: Deferred) -> None:
         """Has ``complete()`` add attributes to the exported copy of the span ``span_id``."""
@@ -131,60 +150,81 @@ class SpanPipeline(SpanProcessor):
     # --- the pipeline's side -------------------------------------------------------------------
 
     def flush(self, timeout: float = 10.0) -> FlushResult:
-        """Sends what has ended so far. Returns when it is sent or ``timeout`` seconds are over."""
+        """Sends what has ended so far, and says what became of it.
+
+        Returns as soon as all of it is delivered or refused, or safe on disk while the backend does not
+        answer, and after ``timeout`` seconds at the latest.
+        """
         started = time.monotonic()
         self._drain(started + timeout)
-        return self._ledger.take(self._waiting() + len(self._held), time.monotonic() - started)
+        pending, spooled = self._outbox.waiting()
+        pending += self._waiting() + len(self._held)
+        return self._ledger.take(pending, spooled, time.monotonic() - started)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         # Called by a provider that others flush too: what it sends is reported by our own flush().
         self._drain(time.monotonic() + timeout_millis / 1000)
-        return not self._waiting()
+        return not (self._waiting() or self._outbox.waiting()[0])
 
     def close(self, timeout: float = 5.0) -> FlushResult:
-        """Sends what is left for at most ``timeout`` seconds, then counts the rest as dropped."""
+        """Sends what is left for at most ``timeout`` seconds; then the rest is saved, or counted as lost."""
         if self._stopped:
             return FlushResult()
         started = time.monotonic()
+        deadline = started + timeout
         self._patient = False
-        self._drain(started + timeout)
+        self._drain(deadline)
         self._stopped = True
         self._wake.set()
-        self._exporter.shutdown()  # ends a request that is being tried again
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
-        if lost := self._waiting():
+        self._recall()
+        if not self._complete_all(1.0) and (lost := self._waiting()):
             self._note("dropped", lost, "shutdown")
-            logger.warning("otel-agents: %d spans could not be sent before the end", lost)
-        return self._ledger.take(0, time.monotonic() - started)
+        _, spooled = self._outbox.close(deadline)
+        return self._ledger.take(0, spooled, time.monotonic() - started)
+
+    def start_for_leftovers(self) -> None:
+        """Has what other processes left sent, if there is any; nothing else starts before the first span."""
+        self._outbox.start_for_leftovers()
 
     def _drain(self, deadline: float) -> None:
-        """Has the pipeline's thread send everything now, and waits for it until ``deadline``.
+        """Has everything completed and sent now, and waits for it until ``deadline``.
 
         The caller only waits: a request that hangs must not hold it longer than it has asked for.
         """
         self._recall()
         while self._waiting() and (left := deadline - time.monotonic()) > 0:
             if self._thread is None:  # too late for one: the interpreter is at its end
-                if not self._send_batch():
-                    return
-                continue
+                self._complete_all(left)
+                break
             self._progress.clear()
             self._wake.set()
-            self._progress.wait(min(left, _FLUSH_STEP))
+            if self._waiting():
+                self._progress.wait(min(left, _FLUSH_STEP))
+        self._outbox.flush(deadline)
 
     def shutdown(self) -> None:
         # The provider that we were added to is going down; it may not be ours, but it has no more spans.
         self.close()
 
+    def before_fork(self) -> None:
+        """Waits until nothing of ours is in the middle of something that a child cannot go on with."""
+        self._outbox.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on."""
+        self._outbox.after_fork_in_parent()
+
     def after_fork(self) -> None:
         """A child starts empty: its parent sends what the parent ended."""
         self._ledger = Ledger()
+        self._outbox.after_fork()
         self._reset()
 
     def _waiting(self) -> int:
-        return len(self._ended) + len(self._ready) + self._completing
+        return len(self._ended) + self._completing
 
     def _start(self) -> None:
         with self._start_lock:
@@ -195,58 +235,46 @@ class SpanPipeline(SpanProcessor):
                 except RuntimeError:  # the interpreter is at its end; whoever closes does the work itself
                     return
                 self._thread = thread  # last: whoever closes may join it only once it runs
+                self._outbox.start()  # now: later it may be too late for a new thread
 
     def _run(self) -> None:
         pause = self._delay
         while not self._stopped:
             self._wake.wait(pause)
             self._wake.clear()
-            pause = self._delay
-            self._recall()
-            while self._waiting() and not self._stopped:
-                if not self._send_batch():
-                    low, high = _RETRY_DELAY
-                    pause = min(low * 2 ** min(self._failures, 5), high)
-                    break
-
-    def _send_batch(self) -> bool:
-        """Completes and sends up to one batch; False when the backend did not take it."""
-        while self._ended and len(self._ready) < self._max_batch:
-            self._completing = 1  # whoever waits for the queue waits for the span in between, too
             try:
-                span = self._ended.popleft()
-                if self._must_wait(span):
-                    self._held.append(span)
-                    continue
-                completed = self._complete(span)
-                if completed is None:
-                    self._note("filtered", 1, None)
-                else:
-                    self._ready.append(completed)
-            finally:
-                self._completing = 0
-        batch = [self._ready[index] for index in range(min(len(self._ready), self._max_batch))]
-        if batch and not self._delivered(batch):
-            return False
-        self._progress.set()
-        return True
+                self._recall()
+                self._complete_all()
+                again = self._outbox.tick()
+            except Exception:
+                logger.exception("otel-agents: error while exporting")
+                again = None
+            pause = self._delay if again is None else max(min(again, self._delay), 0.01)
+            self._progress.set()
 
-    def _delivered(self, batch: list[ReadableSpan]) -> bool:
-        """Sends ``batch``, the head of the queue, and takes it off when its fate is decided."""
-        if self._export(batch) is SpanExportResult.SUCCESS:
-            outcome, reason = "delivered", None
-        else:
-            now = time.monotonic()
-            self._failing_since = self._failing_since or now
-            self._failures += 1
-            if now - self._failing_since < _GIVE_UP_AFTER:
-                return False
-            outcome, reason = "dropped", "export_failed"
-            logger.warning("otel-agents: gave up on %d spans after %d attempts", len(batch), self._failures)
-        self._failures, self._failing_since = 0, 0.0
-        for _ in batch:
-            self._ready.popleft()
-        self._note(outcome, len(batch), reason)
+    def _complete_all(self, timeout: float = -1) -> bool:
+        """Completes what has ended and puts it into the outbox; False when another is at it for long."""
+        if not self._work.acquire(timeout=timeout):
+            return False
+        try:
+            while self._ended:
+                completed: list[ReadableSpan] = []
+                try:
+                    while self._ended and len(completed) < self._max_batch:
+                        self._completing = len(completed) + 1  # for whoever waits for all of them
+                        span = self._ended.popleft()
+                        if self._must_wait(span):
+                            self._held.append(span)
+                        elif (done := self._complete(span)) is not None:
+                            completed.append(done)
+                        else:
+                            self._note("filtered", 1, None)
+                    if completed:
+                        self._outbox.put(self._encode(completed))
+                finally:
+                    self._completing = 0
+        finally:
+            self._work.release()
         return True
 
     def _must_wait(self, span: ReadableSpan) -> bool:
@@ -258,13 +286,6 @@ class SpanPipeline(SpanProcessor):
             for _ in range(len(self._held)):
                 span = self._held.popleft()
                 (self._held if self._must_wait(span) else self._ended).append(span)
-
-    def _export(self, batch: Sequence[ReadableSpan]) -> SpanExportResult:
-        try:
-            return self._exporter.export(batch)
-        except Exception:
-            logger.exception("otel-agents: the exporter failed")
-            return SpanExportResult.FAILURE
 
     def _complete(self, span: ReadableSpan) -> ReadableSpan | None:
         context = span.context
@@ -281,8 +302,9 @@ class SpanPipeline(SpanProcessor):
             logger.exception("otel-agents: a span is sent without its content")
             return span
 
-    def _note(self, outcome: str, spans: int, reason: str | None) -> None:
-        self._ledger.add(outcome, spans, reason)
+    def _note(self, outcome: str, spans: int, reason: str | None, own: bool = True) -> None:
+        if own:  # what another process left is counted, but is nobody's business in flush()
+            self._ledger.add(outcome, spans, reason)
         if self._count is not None:
             self._count(outcome, spans, reason)
 

@@ -13,9 +13,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_agents.export.result import ScoreResult
 from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch, pause
 from otel_agents.langfuse.score_events import NotAScore, Score, score_of
 
@@ -30,21 +30,6 @@ MAX_QUEUE: Final = 10_000
 _DELAY: Final = 1.0
 
 _Event = tuple[Mapping[str, Any], str | None, str | None, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
-    """What became of the scores since the last ``flush()`` (or since the start).
-
-    Attributes:
-        delivered: scores that Langfuse has accepted.
-        pending: scores that wait in memory; they are tried again.
-        dropped: scores that are lost: refused, without a target, or more than the queue holds.
-    """
-
-    delivered: int = 0
-    pending: int = 0
-    dropped: int = 0
 
 
 class ScoreSender:
@@ -133,6 +118,13 @@ class ScoreSender:
             counts, self._counts = self._counts, Counter()
             pending = len(self._events) + len(self._batch)
         return ScoreResult(counts["delivered"], pending, counts["dropped"])
+
+    def finish(self, timeout: float) -> ScoreResult:
+        """Sends what is queued for at most ``timeout`` seconds, then stops; says what became of it."""
+        flushed = self.flush(timeout)
+        self.close()
+        counts = self._counts
+        return ScoreResult(flushed.delivered + counts["delivered"], 0, flushed.dropped + counts["dropped"])
 
     def close(self, timeout: float = 2.0) -> None:
         """Stops. What is still queued is tried once more; what then is left is lost, and said.

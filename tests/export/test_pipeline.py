@@ -160,19 +160,6 @@ def test_a_backend_that_hangs_holds_nobody_longer_than_asked() -> None:
     assert made.flush().delivered == 1
 
 
-def test_a_batch_that_is_refused_for_too_long_is_given_up_and_counted(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("otel_agents.export.pipeline._GIVE_UP_AFTER", 0.0)
-    backend = Backend()
-    backend.refuse = 1
-    made = pipeline(backend)
-    tracer_of(made).start_span("span").end()
-    result = made.flush()
-    assert (result.delivered, result.dropped, dict(result.reasons)) == (0, 1, {"export_failed": 1})
-    assert "gave up on 1 spans" in caplog.text
-
-
 def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
     backend = Backend()
     backend.gate.clear()

@@ -1,0 +1,201 @@
+"""This process's file in the spool folder, the files of others that it took up, the folder's limits."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from otel_agents.export import leftovers
+from otel_agents.export.entries import Entry
+from otel_agents.export.leftovers import Destination
+from otel_agents.export.limits import Limits
+from otel_agents.export.spool import Spool, SpoolError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a disk that took nothing is tried again.
+_PAUSE: Final = 5.0
+#: Seconds for which the size of the others' files is taken for known.
+_SIZE_KNOWN: Final = 10.0
+#: Seconds between two looks for files of processes that are gone.
+_LOOK: Final = 30.0
+#: Share of the limit that is made free when it is reached.
+_ROOM: Final = 0.05
+
+#: Told of rows that had to give way, and of rows lost: which (of this process's file), how many, why.
+Gone = Callable[[Collection[int], int, str], None]
+
+
+class Disk:
+    """Where one outbox keeps what cannot be sent. Not safe for threads: the outbox has a lock for it.
+
+    Nothing raises: a disk that fails is said once, left alone for some seconds, and tried again.
+
+    Args:
+        destination: whose folder it is.
+        root: the spool folder.
+        kind: ``spans`` or ``scores``.
+        durable: writes survive a power cut.
+        limits: of bytes and age.
+        gone: told of what gives way; rows of other processes' files are only counted (no rows given).
+    """
+
+    def __init__(
+        self, destination: Destination, root: Path, kind: str, durable: bool, limits: Limits, gone: Gone
+    ) -> None:
+        self.folder = destination.folder(root)
+        self._destination = destination
+        self._kind = kind
+        self._durable = durable
+        self._limits = limits
+        self._gone = gone
+        self.own: Spool | None = None
+        self.leftover: Spool | None = None
+        self._waiting: Iterator[Spool] = iter(())
+        self._looked = -_LOOK
+        self._failed: float | None = None
+        self._said: set[str] = set()
+        self._others = (-_SIZE_KNOWN, 0)
+
+    def save(self, entries: Sequence[Entry], in_flight: Collection[int] = ()) -> bool:
+        """Writes ``entries`` and gives each its row; False when the disk does not take them.
+
+        Args:
+            entries: not on disk yet.
+            in_flight: rows of this process's file that are being sent, and so do not give way.
+        """
+        if not entries:
+            return True
+        now = time.monotonic()
+        if self._failed is not None and now - self._failed < _PAUSE:
+            return False
+        try:
+            if self.own is None:
+                self.own = Spool.create(self.folder, self._kind, self._durable)
+                leftovers.describe(self.folder, self._destination)
+            self._make_room(self.own, sum(one.size + 64 for one in entries), in_flight)
+            self.own.add(entries)
+        except SpoolError as error:
+            self._failed = now
+            self._trouble(error)
+            return False
+        self._failed = None
+        return True
+
+    def front(self, limit: int, before: int | None) -> list[Entry]:
+        """The oldest entries of this process's file, of rows below ``before``."""
+        if self.own is None or not self.own.count:
+            return []
+        return self._front(self.own, limit, before)
+
+    def front_of_leftover(self, limit: int) -> list[Entry]:
+        """The oldest entries of a file whose process is gone; :attr:`leftover` is that file."""
+        while True:
+            if self.leftover is None and (found := self._next_leftover()) is not None:
+                self.leftover = found
+                self._drop(found, found.expired(time.time() - self._limits.max_age), "too_old")
+            if self.leftover is None:
+                return []
+            if entries := self._front(self.leftover, limit, None):
+                return entries
+            self._let_go()
+
+    def forget(self, spool: Spool, entries: Sequence[Entry]) -> None:
+        """Deletes entries of ``spool`` whose fate is decided."""
+        try:
+            spool.remove([one.row for one in entries if one.row is not None])
+        except SpoolError as error:
+            self._trouble(error)  # they come up again and are sent twice: better than lost
+        if spool is self.leftover and spool.count <= 0:
+            self._let_go()
+
+    def expire(self, in_flight: Collection[int]) -> None:
+        """Gives up what has been waiting for too long."""
+        if self.own is not None:
+            try:
+                old = self.own.expired(time.time() - self._limits.max_age, in_flight)
+            except SpoolError as error:
+                self._trouble(error)
+                return
+            self._drop(self.own, old, "too_old")
+
+    def look_again(self) -> bool:
+        """Whether it is time to look for files of processes that are gone."""
+        return time.monotonic() - self._looked >= _LOOK
+
+    def close(self) -> None:
+        """Lets go of all files; what is in them is for the next process."""
+        for spool in (self.own, self.leftover):
+            if spool is not None:
+                spool.close()
+        self.own = self.leftover = None
+
+    def abandon(self) -> None:
+        """In a forked child: leaves all files to the parent."""
+        for spool in (self.own, self.leftover):
+            if spool is not None:
+                spool.abandon()
+        self.own = self.leftover = None
+
+    def _front(self, spool: Spool, limit: int, before: int | None) -> list[Entry]:
+        try:
+            return spool.front(limit, self._limits.batch_bytes, before)
+        except SpoolError as error:
+            self._trouble(error)
+            return []
+
+    def _next_leftover(self) -> Spool | None:
+        found = next(self._waiting, None)
+        if found is None and self.look_again():
+            self._looked = time.monotonic()
+            leftovers.clear_locks(self.folder)
+            self._waiting = leftovers.adopted(self.folder, self._kind)
+            found = next(self._waiting, None)
+        if found is not None:
+            logger.info("otel-agents: sending %d that another process left in %s", found.count, found.path)
+        return found
+
+    def _let_go(self) -> None:
+        if self.leftover is not None:
+            self.leftover.close()
+            self.leftover = None
+
+    def _make_room(self, spool: Spool, size: int, in_flight: Collection[int]) -> None:
+        self._drop(spool, spool.expired(time.time() - self._limits.max_age, in_flight), "too_old")
+        over = spool.bytes + self._others_size() + size - self._limits.disk_bytes
+        if over <= 0:
+            return
+        wanted = max(over, int(self._limits.disk_bytes * _ROOM))
+        by_value = self._limits.by_value
+        self._drop(spool, spool.evict(wanted, by_value, in_flight), "spool_full")
+
+    def _others_size(self) -> int:
+        known, size = self._others
+        if time.monotonic() - known >= _SIZE_KNOWN:
+            size = leftovers.size_of(self.folder, self.own.path if self.own is not None else None)
+            self._others = (time.monotonic(), size)
+        return size
+
+    def _drop(self, spool: Spool, rows: Sequence[int], reason: str) -> None:
+        if rows:
+            self._gone(set(rows) if spool is self.own else (), len(rows), reason)
+
+    def _trouble(self, error: SpoolError) -> None:
+        text = str(error)
+        if text not in self._said and len(self._said) < 20:
+            self._said.add(text)
+            logger.warning("otel-agents: %s; what cannot be sent stays in memory", text)
+        if not error.damaged:
+            return
+        for spool in (self.own, self.leftover):
+            if spool is not None and str(spool.path) in text:
+                count, own = spool.count, spool is self.own
+                spool.damaged()
+                if own:
+                    self.own = None
+                else:
+                    self.leftover = None
+                self._gone(frozenset({-1}) if own else (), count, "spool_damaged")

@@ -1,0 +1,281 @@
+"""One attempt to send spans, and what the answer means. Nothing here repeats anything.
+
+The exporters of OpenTelemetry answer success or failure, after retries of their own. To keep what may
+be sent again, to part what may not, and to say what was lost, the answer itself is needed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from otel_agents.export.entries import Entry, request_of
+from otel_agents.export.waits import retry_after
+from otel_agents.version import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+logger = logging.getLogger(__name__)
+
+#: Statuses that say something about the spans; every other 4xx is about the address, keys or limits.
+_REFUSED: Final = frozenset({400, 415, 422})
+_AGENT: Final = f"otel-agents/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request.
+
+    Attributes:
+        kind: ``taken``; ``later`` (it may work later); ``refused`` (this will never be taken);
+            ``too_large`` (it may work in parts).
+        reason: short and one of few, for counters: ``status_503``, ``unreachable``, ``timeout``.
+        message: for people, one line.
+        wait: seconds that the server asked to wait.
+        rejected: spans that a server which took the request says it threw away (partial success).
+    """
+
+    kind: Literal["taken", "later", "refused", "too_large"]
+    reason: str = ""
+    message: str = ""
+    wait: float | None = None
+    rejected: int = 0
+
+
+class Sender(Protocol):
+    """Sends spans once."""
+
+    def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        """Sends ``entries`` (none: an empty request) in one request. Never raises."""
+
+    def close(self) -> None:
+        """Ends connections."""
+
+
+class HttpSender:
+    """OTLP over HTTP, protobuf.
+
+    Args:
+        url: full address.
+        headers: of every request.
+        timeout: seconds for one request.
+        compression: ``gzip`` or ``none``.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], timeout: float, compression: str) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._gzip = compression == "gzip"
+        self._headers = {
+            "Content-Type": "application/x-protobuf",
+            "User-Agent": _AGENT,
+            **({"Content-Encoding": "gzip"} if self._gzip else {}),
+            **headers,
+        }
+        self._session = _session()
+
+    def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        import requests
+
+        body = request_of(entries)
+        limit = self._timeout if timeout is None else min(timeout, self._timeout)
+        try:
+            answer = self._session.post(
+                self._url,
+                data=gzip.compress(body, 5) if self._gzip else body,
+                headers=self._headers,
+                timeout=limit,
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            return Answer("later", "timeout", f"no answer from {self._url} within {limit:g} s")
+        except (requests.RequestException, OSError, ValueError) as error:
+            return Answer("later", "unreachable", _line(f"{type(error).__name__}: {error}"))
+        return _read(answer, len(entries))
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class GrpcSender:
+    """OTLP over gRPC.
+
+    Args:
+        endpoint: ``http://host:port`` (no TLS) or ``https://host:port``.
+        headers: sent as metadata.
+        timeout: seconds for one request.
+        compression: ``gzip`` or ``none``.
+    """
+
+    def __init__(self, endpoint: str, headers: Mapping[str, str], timeout: float, compression: str) -> None:
+        import grpc
+
+        plain = endpoint.startswith("http://")
+        target = endpoint.removeprefix("http://").removeprefix("https://").rstrip("/")
+        kind = grpc.Compression.Gzip if compression == "gzip" else grpc.Compression.NoCompression
+        if plain:
+            self._channel = grpc.insecure_channel(target, compression=kind)
+        else:
+            self._channel = grpc.secure_channel(target, _grpc_credentials(), compression=kind)
+        self._call = self._channel.unary_unary(
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            request_serializer=None,  # we have the bytes already
+            response_deserializer=None,
+        )
+        self._metadata = tuple((name.lower(), value) for name, value in headers.items())
+        self._timeout = timeout
+
+    def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        import grpc
+
+        limit = self._timeout if timeout is None else min(timeout, self._timeout)
+        try:
+            answer = self._call(request_of(entries), timeout=limit, metadata=self._metadata)
+        except grpc.RpcError as error:
+            return _grpc_answer(error)
+        except ValueError as error:  # a closed channel
+            return Answer("later", "unreachable", str(error))
+        rejected, message = _partial(answer)
+        return Answer("taken", "rejected" if rejected else "", message, rejected=rejected)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class ExporterSender:
+    """Any exporter of the SDK's kind: the console, memory in tests. What it refuses is tried again."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        try:
+            result = self._exporter.export([one.span for one in entries if one.span is not None])
+        except Exception as error:
+            logger.exception("otel-agents: the exporter failed")
+            return Answer("later", "export_failed", _line(repr(error)))
+        if result is SpanExportResult.SUCCESS:
+            return Answer("taken")
+        return Answer("later", "export_failed", "the exporter said no")
+
+    def close(self) -> None:
+        self._exporter.shutdown()
+
+
+def _session() -> Any:
+    """A client that nothing traces (threads of ours suppress it), with OpenTelemetry's TLS variables."""
+    import requests
+
+    def named(what: str) -> str | None:
+        prefix = "OTEL_EXPORTER_OTLP"
+        return os.environ.get(f"{prefix}_TRACES_{what}") or os.environ.get(f"{prefix}_{what}")
+
+    session = requests.Session()
+    if authority := named("CERTIFICATE"):
+        session.verify = authority
+    if certificate := named("CLIENT_CERTIFICATE"):
+        key = named("CLIENT_KEY")
+        session.cert = (certificate, key) if key else certificate
+    return session
+
+
+def _read(answer: Any, spans: int) -> Answer:
+    status = answer.status_code
+    if 200 <= status < 300:
+        rejected, message = _partial(answer.content, answer.headers.get("content-type", ""))
+        rejected = min(rejected, spans)
+        return Answer("taken", "rejected" if rejected else "", message, rejected=rejected)
+    reason = f"status_{status}"
+    message = _line(f"status {status}: {answer.text[:500]}")
+    if status == 413:
+        return Answer("too_large", reason, message)
+    if status in _REFUSED:
+        return Answer("refused", reason, message)
+    if 300 <= status < 400:
+        message = f"status {status}: redirected to {answer.headers.get('location')}; use that address"
+    return Answer("later", reason, message, retry_after(answer.headers))
+
+
+def _partial(body: bytes, kind: str = "application/x-protobuf") -> tuple[int, str]:
+    """Spans that were thrown away, and why, of an answer's ``partial_success``.
+
+    Langfuse answers with JSON of its own to everything; what is not understood means that all is well.
+    """
+    try:
+        if "json" in kind:
+            import json
+
+            said = json.loads(body or b"{}").get("partialSuccess") or {}
+            return max(int(said.get("rejectedSpans") or 0), 0), _line(str(said.get("errorMessage") or ""))
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+        partial = ExportTraceServiceResponse.FromString(body).partial_success
+        return max(partial.rejected_spans, 0), _line(partial.error_message)
+    except Exception:
+        return 0, ""
+
+
+def _grpc_answer(error: Any) -> Answer:
+    import grpc
+
+    code = error.code()
+    details = error.details() or ""
+    reason = f"grpc_{code.name.lower()}"
+    message = _line(f"{code.name}: {details}")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
+        return Answer("too_large", reason, message)
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return Answer("refused", reason, message)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        reason = "timeout"
+    elif code is grpc.StatusCode.UNAVAILABLE:
+        reason = "unreachable"
+    return Answer("later", reason, message, _grpc_wait(error))
+
+
+def _grpc_wait(error: Any) -> float | None:
+    """Seconds of a ``RetryInfo`` in the error's details, as the Collector sends it under pressure."""
+    try:
+        from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+        from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+
+        for name, value in error.trailing_metadata() or ():
+            if name == "grpc-status-details-bin":
+                for detail in Status.FromString(value).details:
+                    info = RetryInfo()
+                    if detail.Unpack(info):
+                        return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+    except Exception:
+        return None
+    return None
+
+
+def _grpc_credentials() -> Any:
+    import grpc
+
+    def content(what: str) -> bytes | None:
+        prefix = "OTEL_EXPORTER_OTLP"
+        path = os.environ.get(f"{prefix}_TRACES_{what}") or os.environ.get(f"{prefix}_{what}")
+        if not path:
+            return None
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except OSError as error:
+            logger.warning("otel-agents: %s cannot be read: %s", path, error.strerror)
+            return None
+
+    return grpc.ssl_channel_credentials(
+        content("CERTIFICATE"), content("CLIENT_KEY"), content("CLIENT_CERTIFICATE")
+    )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -1,0 +1,398 @@
+"""What waits on disk: one SQLite file (WAL) a process, whose lock lives as long as the process does.
+
+The lock is an ``flock`` on a file beside it, so it goes with the process however that ends, and whoever
+gets it may send what is left. Files of all processes that send to one place share a folder; see
+``leftovers``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sqlite3
+import sys
+import time
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from otel_agents.export.entries import Entry
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing to lock with, so nothing is kept on disk
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+#: Of the file's form. A file of a newer form is left to the version that wrote it.
+VERSION: Final = 1
+BROKEN: Final = ".broken-"
+#: Bytes that a row takes beside its body.
+_ROW: Final = 64
+#: Rows that one statement deletes.
+_TOGETHER: Final = 500
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS heads (id INTEGER PRIMARY KEY, head BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS items (
+    id INTEGER PRIMARY KEY,
+    head INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
+    at REAL NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+"""
+_FRONT: Final = """
+SELECT items.id, heads.head, items.rank, items.at, items.body FROM items JOIN heads ON heads.id = items.head
+WHERE items.id < ? ORDER BY items.id LIMIT ?
+"""
+
+#: Connections that a forked child inherited. SQLite wants them neither used nor closed there.
+_inherited: list[sqlite3.Connection] = []
+
+
+class SpoolError(Exception):
+    """The disk cannot be used. The text is one line.
+
+    Attributes:
+        damaged: the file itself is broken (it has been set aside, or should be).
+    """
+
+    def __init__(self, message: str, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.damaged = damaged
+
+
+class NewerVersion(SpoolError):
+    """The file was written by a newer version of this package; it is left as it is."""
+
+
+class Spool:
+    """One file, held by this process. Not safe for threads: the outbox has a lock around it."""
+
+    def __init__(self, path: Path, lock: int, database: sqlite3.Connection) -> None:
+        self.path = path
+        self._lock = lock
+        self._db = database
+        self._heads: dict[bytes, int] = {}
+        found = database.execute(
+            f"SELECT count(*), coalesce(sum(length(body) + {_ROW}), 0), min(at), coalesce(max(id), 0) "
+            "FROM items"
+        ).fetchone()
+        self.count: int = found[0]
+        self.bytes: int = found[1]
+        #: When its oldest row was taken over, seconds since 1970.
+        self.oldest: float = found[2] or time.time()
+        self._last: int = found[3]
+
+    @classmethod
+    def create(cls, folder: Path, kind: str, durable: bool = False) -> Spool:
+        """A new file in ``folder``, which is made when it is missing.
+
+        Args:
+            folder: of one destination.
+            kind: what it holds: ``spans`` or ``scores``.
+            durable: what :meth:`add` took survives a power cut, not only the process.
+
+        Raises:
+            SpoolError: the folder cannot be written, or not be locked.
+        """
+        path = folder / f"{kind}-{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(3)}.db"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages are in there
+            lock = _take_lock(path, create=True)
+        except OSError as error:
+            raise SpoolError(f"{folder} cannot be used: {error.strerror or error}") from None
+        if lock is None:
+            raise SpoolError(f"{folder} cannot be locked")
+        try:
+            return cls(path, lock, _connect(path, durable=durable, create=True))
+        except (sqlite3.Error, OSError) as error:
+            os.close(lock)
+            _remove(path)
+            raise SpoolError(f"{path} cannot be made: {error}") from None
+
+    @classmethod
+    def adopt(cls, path: Path) -> Spool | None:
+        """The file of a process that is gone; None when it is held, or has vanished meanwhile.
+
+        Raises:
+            NewerVersion: a newer version of this package wrote it.
+            SpoolError: it cannot be read; a damaged one has been set aside.
+        """
+        try:
+            lock = _take_lock(path, create=False)
+        except OSError as error:
+            raise SpoolError(f"{path} cannot be locked: {error.strerror or error}") from None
+        if lock is None:
+            return None
+        try:
+            if not path.exists():
+                _remove(path)
+                os.close(lock)
+                return None
+            return cls(path, lock, _connect(path, durable=False, create=False))
+        except NewerVersion:
+            os.close(lock)
+            raise
+        except (sqlite3.Error, OSError) as error:
+            damaged = _is_damage(error)
+            if damaged:
+                set_aside(path)
+            os.close(lock)
+            raise SpoolError(f"{path} cannot be read: {error}", damaged) from None
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Stores ``entries``, all or none, and gives each its ``row``.
+
+        Raises:
+            SpoolError: the disk took nothing.
+        """
+        first = self._last + 1
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(
+                    "INSERT INTO items (id, head, rank, at, body) VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (row, self._head(entry.head), entry.rank, entry.at, entry.body)
+                        for row, entry in enumerate(entries, first)
+                    ],
+                )
+        except sqlite3.Error as error:
+            self._heads.clear()  # some of them may have been made in what was just undone
+            raise self._error(error) from None
+        if not self.count and entries:
+            self.oldest = entries[0].at
+        for row, entry in enumerate(entries, first):
+            entry.row = row
+            self.bytes += len(entry.body) + _ROW
+        self._last += len(entries)
+        self.count += len(entries)
+
+    def front(self, limit: int, max_bytes: int, before: int | None = None) -> list[Entry]:
+        """The oldest entries, at least one if there is any, up to ``max_bytes``.
+
+        Args:
+            limit: most entries.
+            max_bytes: of them together, heads aside.
+            before: only rows below this one.
+
+        Raises:
+            SpoolError: the file cannot be read.
+        """
+        found: list[Entry] = []
+        size = 0
+        try:
+            cursor = self._db.execute(_FRONT, (before if before is not None else sys.maxsize, limit))
+            for row, head, rank, at, body in cursor:
+                entry = Entry(head, body, rank, at, row)
+                size += entry.size
+                if found and size > max_bytes:
+                    break
+                found.append(entry)
+            cursor.close()
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+        if found:
+            self.oldest = found[0].at
+        return found
+
+    def remove(self, rows: Iterable[int]) -> int:
+        """Forgets rows; answers how many there were.
+
+        Raises:
+            SpoolError: the file cannot be written; they will come up again.
+        """
+        removed: list[tuple[int]] = []
+        waiting = list(rows)
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                for start in range(0, len(waiting), _TOGETHER):
+                    some = waiting[start : start + _TOGETHER]
+                    marks = ",".join("?" * len(some))
+                    removed += self._db.execute(
+                        f"DELETE FROM items WHERE id IN ({marks}) RETURNING length(body) + {_ROW}", some
+                    ).fetchall()
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+        self.count -= len(removed)
+        self.bytes -= sum(size for (size,) in removed)
+        return len(removed)
+
+    def evict(self, size: int, by_value: bool, keep: Collection[int] = ()) -> list[int]:
+        """Forgets entries that take at least ``size`` bytes together; answers their rows.
+
+        Args:
+            size: bytes to get free.
+            by_value: those of the lowest rank first, else the oldest.
+            keep: rows that stay, as they are being sent.
+
+        Raises:
+            SpoolError: the file cannot be written.
+        """
+        order = "rank, id" if by_value else "id"
+        chosen: list[int] = []
+        freed = 0
+        try:
+            for row, length in self._db.execute(f"SELECT id, length(body) FROM items ORDER BY {order}"):
+                if freed >= size:
+                    break
+                if row not in keep:
+                    chosen.append(row)
+                    freed += length + _ROW
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+        self.remove(chosen)
+        return chosen
+
+    def expired(self, before: float, keep: Collection[int] = ()) -> list[int]:
+        """Forgets entries taken over before ``before`` (seconds since 1970); answers their rows.
+
+        Raises:
+            SpoolError: the file cannot be written.
+        """
+        if not self.count or self.oldest >= before:
+            return []
+        try:
+            found = self._db.execute("SELECT id FROM items WHERE at < ?", (before,)).fetchall()
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+        rows = [row for (row,) in found if row not in keep]
+        self.remove(rows)
+        self.oldest = max(self.oldest, before)
+        return rows
+
+    def close(self) -> None:
+        """Closes the file and lets go of it; an empty one is deleted."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        if self.count <= 0:
+            _remove(self.path)
+        _close(self._lock)
+
+    def damaged(self) -> None:
+        """Sets the file aside and lets go of it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        set_aside(self.path)
+        _close(self._lock)
+
+    def abandon(self) -> None:
+        """In a forked child: lets go of what is the parent's. The parent's own lock stays."""
+        _inherited.append(self._db)
+        _close(self._lock)  # held here, it would outlive the parent and nobody could adopt the file
+
+    def _head(self, head: bytes) -> int:
+        found = self._heads.get(head)
+        if found is None:
+            self._db.execute("INSERT OR IGNORE INTO heads (head) VALUES (?)", (head,))
+            [found] = self._db.execute("SELECT id FROM heads WHERE head = ?", (head,)).fetchone()
+            if len(self._heads) > 1000:
+                self._heads.clear()
+            self._heads[head] = found
+        return found
+
+    def _error(self, error: sqlite3.Error) -> SpoolError:
+        return SpoolError(f"{self.path}: {error}", _is_damage(error))
+
+
+def set_aside(path: Path) -> Path:
+    """Gives a damaged file another name, under which nobody takes it up."""
+    aside = path.with_name(f"{path.name}{BROKEN}{time.time_ns():x}")
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    with contextlib.suppress(OSError):
+        _lock_path(path).unlink()
+    logger.error("otel-agents: %s is damaged; set aside as %s", path, aside.name)
+    return aside
+
+
+def is_held(path: Path) -> bool:
+    """Whether a live process holds the file."""
+    try:
+        lock = _take_lock(path, create=False)
+    except OSError:
+        return True
+    if lock is None:
+        return _lock_path(path).exists()
+    _close(lock)
+    return False
+
+
+def _connect(path: Path, *, durable: bool, create: bool) -> sqlite3.Connection:
+    mode = "rwc" if create else "rw"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        [version] = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise NewerVersion(
+                f"{path} was written by a newer version (form {version}); "
+                "update otel-agents, or `otel-agents spool drop` it"
+            )
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        if version < VERSION:
+            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+        if not create and (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(found)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _take_lock(path: Path, create: bool) -> int | None:
+    """A descriptor that holds the lock; None when another holds it, or there is none to take.
+
+    Raises:
+        OSError: the file system has no locks, or the file cannot be opened.
+    """
+    if fcntl is None:
+        raise OSError("this system has no file locks")
+    lock_path = _lock_path(path)
+    descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its holder may have deleted it since it was opened: then the lock is of no file.
+        if os.fstat(descriptor).st_ino == os.stat(lock_path).st_ino and (create or path.exists()):
+            return descriptor
+        if not create and not path.exists():
+            lock_path.unlink(missing_ok=True)  # made by this very look, or left without its file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _remove(path: Path) -> None:
+    for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        with contextlib.suppress(OSError):
+            one.unlink()
+    with contextlib.suppress(OSError):
+        _lock_path(path).unlink()
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file is broken, rather than the disk full, read-only or busy."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.OperationalError | sqlite3.ProgrammingError | sqlite3.IntegrityError
+    )
