@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from otel_agents.version import __version__
 
 if TYPE_CHECKING:
+    from otel_agents.budgets import BudgetExceeded, LoopStopped, guard, set_budget
     from otel_agents.config import ConfigError, Settings
     from otel_agents.export.result import FlushResult
     from otel_agents.setup import configure, flush, instrument, shutdown
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from otel_agents.tracing.inferences import inference
 
 _MODULES = {
+    "BudgetExceeded": "budgets.errors",
     "ConfigError": "config",
     "FlushResult": "export.result",
+    "LoopStopped": "budgets.errors",
     "Settings": "config",
     "agent": "tracing.decorators",
     "bind": "tracing.executors",
@@ -29,10 +32,12 @@ _MODULES = {
     "context": "tracing.contexts",
     "event": "tracing.events",
     "flush": "setup",
+    "guard": "budgets.loops",
     "inference": "tracing.inferences",
     "instrument": "setup",
     "retrieval": "tracing.decorators",
     "score": "tracing.events",
+    "set_budget": "budgets.ledger",
     "shutdown": "setup",
     "tool": "tracing.decorators",
     "traced_executor": "tracing.executors",
@@ -40,8 +45,10 @@ _MODULES = {
 }
 
 __all__ = [
+    "BudgetExceeded",
     "ConfigError",
     "FlushResult",
+    "LoopStopped",
     "Settings",
     "__version__",
     "agent",
@@ -50,10 +57,12 @@ __all__ = [
     "context",
     "event",
     "flush",
+    "guard",
     "inference",
     "instrument",
     "retrieval",
     "score",
+    "set_budget",
     "shutdown",
     "tool",
     "traced_executor",

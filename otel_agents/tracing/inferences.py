@@ -16,6 +16,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from otel_agents import accounting, runtime, semconv
+from otel_agents.budgets import gate
 from otel_agents.tracing import messages, spans, util_genai
 from otel_agents.tracing.contexts import NO_SCOPE, detach, scope
 from otel_agents.tracing.inference_request import (
@@ -186,6 +187,8 @@ class inference:
         return self
 
     def __enter__(self) -> inference:
+        if gate.armed:
+            gate.before_call(otel_context.get_current())
         try:
             self._start()
         except Exception:
@@ -238,7 +241,8 @@ class inference:
         self._inside = util_genai.under_way(asked.operation)
         if self._inside is not None:
             context = otel_context.set_value(self._inside.key, self._inside.data, context)
-        self._context = context
+        # Attempts on the wire are this call, which has come by.
+        self._context = otel_context.set_value(gate.ADMITTED, True, context) if gate.armed else context
         self._content(self._input, UNSET)
         self._started = time.perf_counter()
         self._token = otel_context.attach(self._context)

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from otel_agents import runtime, semconv
+from otel_agents.budgets import gate
 from otel_agents.tracing import spans
 from otel_agents.tracing.kinds import TOOL, Blueprint, Content
 from otel_agents.tracing.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
@@ -110,7 +111,9 @@ class Run:
     # --- for whoever runs it (see wrapping.Watcher) ----------------------------------------------
 
     def start(self) -> None:
-        """Starts the span and makes it current."""
+        """Starts the span and makes it current. Raises what budgets and guards raise, and nothing else."""
+        if gate.armed:
+            self._come_by()
         try:
             blueprint = self._blueprint
             kind = blueprint.kind
@@ -122,6 +125,8 @@ class Run:
             if kind.is_agent:
                 self._agent_run = AgentRun(blueprint.name, outer.run)
                 inside = otel_context.set_value(SCOPE_KEY, inside_run(outer, self._agent_run), inside)
+                if gate.armed:
+                    inside = gate.guarded(inside, self._agent_run)
             elif kind is TOOL and outer.run is not None:
                 outer.run.tool_calls += 1
             self._context = inside
@@ -196,6 +201,13 @@ class Run:
                 spans.note("count a run")
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _come_by(self) -> None:
+        kind, name = self._blueprint.kind, self._blueprint.name
+        if kind.is_agent:
+            gate.before_run(name)
+        elif kind is TOOL:
+            gate.before_tool(name, self._arguments)
 
     def _set(self, content: tuple[str, Content], value: object) -> None:
         if self.span.is_recording():

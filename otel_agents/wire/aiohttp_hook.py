@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otel_agents.budgets import Refused
 from otel_agents.wire import aiohttp_tee
 from otel_agents.wire import call as calls
 from otel_agents.wire.call import Call
@@ -75,6 +76,8 @@ def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
         if call is None:
             return None
         return call, {name: headers[name] for name in headers.keys() - known}
+    except Refused:
+        raise
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None

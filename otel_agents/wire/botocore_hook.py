@@ -10,6 +10,7 @@ import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from otel_agents.budgets import Refused
 from otel_agents.wire import call as calls
 from otel_agents.wire import urllib3_tee
 from otel_agents.wire.call import Call
@@ -70,6 +71,8 @@ def _begin(session: Any, request: Any) -> Call | None:
         for name in headers.keys() - known:
             request.headers[name] = headers[name]  # after the signature, which does not cover it
         return call
+    except Refused:
+        raise
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None

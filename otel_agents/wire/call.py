@@ -23,6 +23,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from otel_agents import runtime as runtimes
 from otel_agents import semconv
+from otel_agents.budgets import gate
 from otel_agents.tracing.contexts import detach, scope
 from otel_agents.wire import claims, content, others, outcome, retries, warm
 from otel_agents.wire.capture import Body, Capture
@@ -273,6 +274,8 @@ def begin(
         trace.get_current_span(current), wire_format.operation
     ):
         return None
+    if gate.armed:
+        gate.before_call(current, body, retries.sent_count(headers))
     warm.warm_prices()
     content.redact_request(recognised.facts, runtime)
     call = Call(runtime, recognised, host, port, body, client, url, retries.sent_count(headers))

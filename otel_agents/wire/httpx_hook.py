@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import wrapt
 
+from otel_agents.budgets import Refused
 from otel_agents.wire import call as calls
 from otel_agents.wire import streams
 from otel_agents.wire.call import Call
@@ -97,6 +98,8 @@ def _begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call |
         return calls.begin(
             wire_format, url.host, port, _content(request), request.headers, client=client, url=url
         )
+    except Refused:
+        raise
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None

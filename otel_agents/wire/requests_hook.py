@@ -11,6 +11,7 @@ import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from otel_agents.budgets import Refused
 from otel_agents.wire import call as calls
 from otel_agents.wire import urllib3_tee
 from otel_agents.wire.call import Call
@@ -65,6 +66,8 @@ def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call 
         port = url.port or _PORTS.get(url.scheme, 0)
         host, body = url.hostname or "", in_memory(request.body)
         return calls.begin(wire_format, host, port, body, request.headers, client=session, url=request.url)
+    except Refused:
+        raise
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None

@@ -10,6 +10,7 @@ import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from otel_agents.budgets import Refused
 from otel_agents.wire import call as calls
 from otel_agents.wire import urllib3_tee
 from otel_agents.wire.call import Call
@@ -85,6 +86,8 @@ def _begin(
             return None
         added = {name: lowered[name] for name in lowered.keys() - known}
         return call, headers | added if added else None
+    except Refused:
+        raise
     except Exception:
         logger.debug("otel-agents: a request could not be looked at", exc_info=True)
         return None

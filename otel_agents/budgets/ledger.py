@@ -1,0 +1,387 @@
+"""The budgets of this process, and what becomes of each call.
+
+A finished call adds its cost to this process's part of an account. A moment later the worker writes that
+into the file (``store``) that all processes of this service on this host share. Only a call under a budget
+that blocks may have to ask the file itself, when its lease is used up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_agents import metrics, runtime
+from otel_agents.budgets import alerts, gate, runs
+from otel_agents.budgets import budget as kinds
+from otel_agents.budgets.account import Account
+from otel_agents.budgets.budget import NANO, Alert, Budget, Status
+from otel_agents.budgets.errors import BudgetExceeded
+from otel_agents.budgets.store import Exchanged, Store
+from otel_agents.tracing.scopes import NO_SCOPE, AgentRun, Scope, inside_run, scope
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from otel_agents.accounting import CallRecord
+    from otel_agents.config import Settings
+
+logger = logging.getLogger(__name__)
+
+FILE: Final = "budgets.db"
+#: Seconds after a call at which it is written.
+_SOON: Final = 0.2
+#: Seconds after which an unused lease is given back.
+_IDLE: Final = 1.0
+#: Seconds after which a file that could not be used is tried again.
+_RETRY: Final = 5.0
+#: Accounts of budgets that have one for each user and so on; beyond it the oldest that is settled goes.
+_LIMIT: Final = 10_000
+
+
+def set_budget(
+    amount: float,
+    period: str = "monthly",
+    scope: str | None = None,
+    *,
+    agent: str | None = None,
+    user: str | None = None,
+    tenant: str | None = None,
+    on_exceeded: str = "warn",
+    thresholds: Iterable[float] = (0.5, 0.8, 1.0),
+    callback: Callable[[Alert], object] | None = None,
+    name: str | None = None,
+) -> Budget:
+    """Sets what may be spent in a period; a budget of the same name is replaced, what was spent stays.
+
+    Spending is shared by all processes of this service (``service_name``) on this host, outlives them,
+    and is exact to the nano-dollar. Periods begin and end by the calendar in UTC.
+
+    Args:
+        amount: USD.
+        period: ``monthly``, ``daily``, ``hourly``, or ``run``: for every outermost agent run anew.
+        scope: None is all calls; else ``agent:NAME``, ``user:NAME`` or ``tenant:NAME``, which ``agent``,
+            ``user`` and ``tenant`` say as well; ``*`` as the name gives each of them the amount. An agent
+            also pays for agents that it calls; users are those of ``context(user=...)``, tenants those of
+            ``context(metadata={"tenant": ...})``.
+        on_exceeded: ``warn`` only tells; ``block`` raises :class:`BudgetExceeded` instead of the next model
+            call or agent run; ``stop_run`` raises it at the next model or tool call inside of agent runs,
+            calls outside of runs go on. Calls that are under way are not broken off, so spending may end
+            above the amount by what these cost.
+        thresholds: shares of the amount; passing one is told once a period: to ``callback``, as an event
+            span ``budget_threshold``, as ``otel_agents.budget.alerts`` and in the log.
+        callback: called with an :class:`Alert` on a thread of ours, soon after; it should be quick.
+        name: in messages and metrics; by default made from period and scope.
+
+    Raises:
+        ValueError: an argument makes no sense; the message names it.
+    """
+    made = kinds.make(
+        amount, period, scope, {"agent": agent, "user": user, "tenant": tenant}, on_exceeded, thresholds,
+        callback, name,
+    )  # fmt: skip
+    _ledger.put(made)
+    return made
+
+
+def remove_budget(name: str) -> bool:
+    """Forgets a budget; what was spent under its name stays written. False when there is none."""
+    return _ledger.remove(name)
+
+
+def budgets() -> list[Status]:
+    """How every budget stands."""
+    return [_ledger.status(one) for one in _ledger.budgets]
+
+
+def spent(name: str) -> float | None:
+    """USD spent of a budget in its present period, by all processes of this service on this host.
+
+    None for budgets that have many accounts: those of single runs, and of each user, tenant or agent.
+
+    Raises:
+        KeyError: there is no such budget.
+    """
+    for one in _ledger.budgets:
+        if one.name == name:
+            return _ledger.status(one).spent
+    raise KeyError(name)
+
+
+class Ledger:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.budgets: tuple[Budget, ...] = ()
+        self._declared: set[str] = set()
+        self._accounts: dict[tuple[str, str], Account] = {}
+        self._stores: dict[Any, Store] = {}
+        self._leaked: list[Store] = []
+        self._registered = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._holder = uuid.uuid4().hex
+        self._due = math.inf
+        self._blind_until = 0.0
+        self._told_blind = False
+
+    # --- budgets -------------------------------------------------------------------------------
+
+    def put(self, budget: Budget) -> None:
+        self.remove(budget.name)
+        with self._lock:
+            self.budgets = (*self.budgets, budget)
+            if not self._registered:
+                self._registered = True
+                atexit.register(self.settle, True)
+                if hasattr(os, "register_at_fork"):
+                    os.register_at_fork(after_in_child=self._after_fork)
+        gate.arm()
+        alerts.gauge(metrics.BUDGET_LIMIT, budget, budget.limit)
+
+    def remove(self, name: str) -> bool:
+        if all(one.name != name for one in self.budgets):
+            return False
+        self.settle(True)
+        with self._lock:
+            self.budgets = tuple(one for one in self.budgets if one.name != name)
+            self._accounts = {key: one for key, one in self._accounts.items() if key[0] != name}
+        return True
+
+    def declare(self, settings: Settings) -> None:
+        for name in self._declared:
+            self.remove(name)
+        self._declared = set()
+        for one in settings.budget:
+            amount, _, period = one.partition("/")
+            made = set_budget(float(amount), period.strip().lower(), on_exceeded=settings.budget_on_exceeded)
+            self._declared.add(made.name)
+        for budget in self.budgets:  # the instruments are new
+            alerts.gauge(metrics.BUDGET_LIMIT, budget, budget.limit)
+
+    def status(self, budget: Budget) -> Status:
+        total: float | None = None
+        shared = True
+        if not kinds.is_run(budget) and not budget.each:
+            account = self._account(budget, budget.value)
+            self._exchange(account, give_back=True)
+            total, shared = account.total / NANO, account.shared
+        return Status(
+            budget.name, budget.amount, budget.period, budget.scope, budget.on_exceeded, total, shared
+        )
+
+    # --- calls ---------------------------------------------------------------------------------
+
+    def charge(self, nano: int, around: Scope, agent: str | None, context: Context | None) -> None:
+        charged = False
+        for budget in self.budgets:
+            value = budget.account(around, agent)
+            if value is None:
+                continue
+            if kinds.is_run(budget):
+                runs.charge(budget, budget.run(around), nano, context)
+                continue
+            self._account(budget, value).charge(nano, context)
+            charged = True
+        if charged:
+            self._settle_in(_SOON)
+
+    def refuse(self, around: Scope, actions: tuple[str, ...]) -> None:
+        """Raises when a budget that does one of ``actions`` is used up for calls in ``around``."""
+        for budget in self.budgets:
+            if budget.on_exceeded not in actions:
+                continue
+            value = budget.account(around)
+            if value is None:
+                continue
+            if kinds.is_run(budget):
+                total = runs.spent(budget, budget.run(around))
+                over = total is not None and total >= budget.limit
+            else:
+                account = self._account(budget, value)
+                over = not account.has_lease() and self._is_over(account)
+                total = account.total
+            if over:
+                alerts.blocked(budget)
+                raise BudgetExceeded(
+                    budget.name, budget.amount, (total or 0) / NANO, budget.period, budget.scope
+                )
+
+    def _is_over(self, account: Account) -> bool:
+        self._exchange(account)
+        if account.lease > 0 and account.shared:
+            return False
+        # Without the file, what this process knows has to do.
+        return account.shared or account.total >= account.budget.limit
+
+    def _account(self, budget: Budget, value: str) -> Account:
+        key = (budget.name, value)
+        found = self._accounts.get(key)
+        if found is None:
+            with self._lock:
+                found = self._accounts.get(key)
+                if found is None:
+                    found = Account(budget, f"{budget.name}|{value}", value)
+                    if len(self._accounts) >= _LIMIT:
+                        self._forget_one()
+                    self._accounts[key] = found
+        return found
+
+    def _forget_one(self) -> None:
+        for key, one in self._accounts.items():
+            if not one.open:
+                del self._accounts[key]
+                return
+
+    # --- the file ------------------------------------------------------------------------------
+
+    def settle(self, closing: bool = False) -> None:
+        """Writes what is not written yet and gives unused leases back; all leases when ``closing``."""
+        self._due = math.inf
+        waiting = False
+        for account in list(self._accounts.values()):
+            if account.open:
+                self._exchange(account, give_back=closing or not account.used)
+                waiting = waiting or (account.open and not account.shared)
+        if waiting and not closing:
+            self._settle_in(_RETRY)
+
+    def _settle_in(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        if due < self._due - _SOON / 2:
+            self._due = due
+            runtime.current().worker.later(seconds, self.settle)
+
+    def _exchange(self, account: Account, give_back: bool = False) -> None:
+        """Tells the file what was spent and asks for a lease. Never raises."""
+        budget = account.budget
+        found: list[Exchanged] = []
+        failure: Exception | None = None
+        # Nothing is submitted inside: a worker that has been stopped would settle at once, and wait here.
+        with account.exchanging:
+            if time.monotonic() < self._blind_until:
+                account.shared = False
+            else:
+                try:
+                    self._tell(account, give_back, found)
+                    account.shared = True
+                except (sqlite3.Error, OSError) as error:
+                    account.shared = False
+                    self._blind_until = time.monotonic() + _RETRY
+                    failure = error
+        if failure is not None:
+            self._say_blind(failure)
+        for one in found:
+            for threshold in one.passed:
+                alerts.tell(budget, threshold, one.spent, account.context)
+        if not account.shared:
+            self._look(account)
+        if account.lease:
+            self._settle_in(_IDLE)
+        alerts.gauge(metrics.BUDGET_LIMIT, budget, budget.limit)
+        if not budget.each:
+            alerts.gauge(metrics.BUDGET_SPENT, budget, account.total)
+
+    def _tell(self, account: Account, give_back: bool, found: list[Exchanged]) -> None:
+        budget, key = account.budget, self._key(account)
+        late, present = account.portions()
+        asks = budget.on_exceeded != "warn" and not give_back
+        want = max(4 * present.used, 4 * account.recent, 1) if asks else 0
+        for portion in (*late, present):
+            one = self._store().exchange(
+                key, portion.period, self._holder, portion.used,
+                limit=budget.limit, want=want if portion is present else 0, thresholds=budget.thresholds,
+            )  # fmt: skip
+            account.told(portion, one.spent, one.lease)
+            found.append(one)
+
+    def _look(self, account: Account) -> None:
+        """Alerts while there is no file: once a period in this process."""
+        budget = account.budget
+        for threshold in budget.thresholds:
+            if threshold not in account.passed and account.total >= round(threshold * budget.limit):
+                account.passed.add(threshold)
+                alerts.tell(budget, threshold, account.total, account.context)
+
+    def _key(self, account: Account) -> str:
+        return f"{runtime.current().settings.service_name}|{account.key}"
+
+    def _store(self) -> Store:
+        home = runtime.current().settings.home
+        found = self._stores.get(home)
+        if found is None:
+            with self._lock:
+                found = self._stores.setdefault(home, Store(home / FILE))
+        return found
+
+    def _say_blind(self, error: Exception) -> None:
+        alerts.blind("locked" if "locked" in str(error) else "unusable")
+        if not self._told_blind:
+            self._told_blind = True
+            logger.warning(
+                "otel-agents: %s cannot be used (%s); until it can, this process counts budgets by itself; "
+                "check OTEL_AGENTS_HOME",
+                self._store().path,
+                error,
+            )
+
+    def _after_fork(self) -> None:
+        """A child has its own lease and its own connection; the parent's is kept open and left alone."""
+        self._leaked.extend(self._stores.values())
+        self._stores = {}
+        self._reset()
+        for account in self._accounts.values():
+            account.after_fork()
+
+
+_ledger: Final = Ledger()
+
+
+def charge(record: CallRecord) -> None:
+    """A model call is over: its cost goes to every budget that it belongs to."""
+    if not _ledger.budgets:
+        return
+    if record.cost is None and record.unpriced_reason is None:
+        from otel_agents.accounting import price
+
+        price(record)
+    if not record.cost or record.cost < 0:
+        return
+    around = scope(record.context) if record.context is not None else NO_SCOPE
+    _ledger.charge(round(record.cost * NANO), around, record.agent_name, record.context)
+
+
+def before_call(context: Context) -> None:
+    """Raises when a model call in ``context`` may not be made."""
+    if _ledger.budgets:
+        around = scope(context)
+        _ledger.refuse(around, ("block", "stop_run") if around.run is not None else ("block",))
+
+
+def before_tool(context: Context) -> None:
+    """Raises when a tool call in ``context`` may not be made."""
+    if _ledger.budgets:
+        around = scope(context)
+        if around.run is not None:
+            _ledger.refuse(around, ("stop_run",))
+
+
+def before_run(context: Context, name: str) -> None:
+    """Raises when the agent ``name`` may not start in ``context``."""
+    if _ledger.budgets:
+        around = scope(context)
+        _ledger.refuse(inside_run(around, AgentRun(name, around.run)), ("block", "stop_run"))
+
+
+def declare(settings: Settings) -> None:
+    """Replaces the budgets that were declared by settings."""
+    _ledger.declare(settings)
