@@ -330,20 +330,6 @@ BUDGET_STORE_ERRORS: Final = Definition(
     "Times that the file which processes share budgets by could not be used, by reason",
     ("reason",),
 )
-BUDGET_BLOCKED: Final = Definition(
-    "otel_agents.budget.blocked",
-    "counter",
-    "{call}",
-    "Calls and runs that a used-up budget did not let through",
-    ("budget", "period"),
-)
-BUDGET_STORE_ERRORS: Final = Definition(
-    "otel_agents.budget.store_errors",
-    "counter",
-    "{error}",
-    "Times that the file which processes share budgets by could not be used, by reason",
-    ("reason",),
-)
 PROMPT_FALLBACKS: Final = Definition(
     "otel_agents.prompt.fallbacks",
     "counter",

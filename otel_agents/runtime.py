@@ -55,8 +55,6 @@ class Accountant:
                 count_call(run, record.usage.total if record.usage is not None else None, record.cost)
         if gate.armed:
             gate.charge(record)
-        if gate.armed:
-            gate.charge(record)
         self._runtime.worker.submit(self._count, record)
 
     def _count(self, record: CallRecord) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from otel_agents import endings, runtime, semconv
 from otel_agents.budgets import gate
-from otel_agents.budgets import gate
 from otel_agents.endings import Ending
 from otel_agents.export.result import FlushResult
 from otel_agents.runtime import Runtime
@@ -79,7 +78,6 @@ def configure(
         made = _build(resolved, redact)
         runtime.replace(made)
         _configured = made
-        gate.apply(resolved)
         gate.apply(resolved)
         _register_process_hooks()
         if resolved.enabled:

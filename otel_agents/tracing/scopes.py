@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from otel_agents.budgets.runs import Tally
 
-    from otel_agents.budgets.runs import Tally
-
 _EMPTY: Final[Mapping[str, Any]] = {}
 
 
