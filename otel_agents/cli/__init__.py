@@ -22,6 +22,7 @@ _COMMANDS = {
     "config": "config",
     "instrumentations": "instrumentations",
     "demo": "demo",
+    "doctor": "doctor",
     "report": "report",
     "up": "up",
     "down": "down",
@@ -32,6 +33,7 @@ _COMMANDS = {
     "local": "local",
     "prompts": "prompts",
     "failures": "failures",
+    "replay": "replay",
 }
 
 
