@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from otel_agents.budgets import BudgetExceeded, LoopStopped, guard, set_budget
     from otel_agents.config import ConfigError, Settings
     from otel_agents.export.result import FlushResult
+    from otel_agents.observer.experiments import experiment
+    from otel_agents.observer.facade import get_langfuse_observer
     from otel_agents.setup import configure, flush, instrument, shutdown
     from otel_agents.tracing.contexts import context
     from otel_agents.tracing.decorators import agent, retrieval, tool, workflow
@@ -31,7 +33,9 @@ _MODULES = {
     "configure": "setup",
     "context": "tracing.contexts",
     "event": "tracing.events",
+    "experiment": "observer.experiments",
     "flush": "setup",
+    "get_langfuse_observer": "observer.facade",
     "guard": "budgets.loops",
     "inference": "tracing.inferences",
     "instrument": "setup",
@@ -56,7 +60,9 @@ __all__ = [
     "configure",
     "context",
     "event",
+    "experiment",
     "flush",
+    "get_langfuse_observer",
     "guard",
     "inference",
     "instrument",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
@@ -16,6 +16,8 @@ from otel_agents.tracing.runs import UNSET
 from otel_agents.values.attributes import attributes_of
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
 logger = logging.getLogger(__name__)
@@ -36,19 +38,35 @@ def event(name: str, body: object = UNSET, **attributes: object) -> None:
             under ``otel_agents.event.``.
     """
     try:
-        current = runtime.current()
-        called = short_name(name) or "event"
-        made: dict[str, AttributeValue] = {semconv.EVENT_NAME: called}
-        for key, value in attributes_of(attributes, spans.content_limit()).items():
-            made[key if "." in key else _EVENT_PREFIX + key] = value
-        now = time.time_ns()
-        redactor = current.redactor
-        span = spans.start_span(redactor.text(called), attributes=redactor.attributes(made), start_time=now)
-        if body is not UNSET and spans.captures_explicit():
-            spans.set_content(span, semconv.EVENT_BODY, *values.bounded_json(body, spans.content_limit()))
-        spans.end_span(span, now)
+        happened(name, body, attributes)
     except Exception:
         spans.note("make an event")
+
+
+def happened(
+    name: object,
+    body: object = UNSET,
+    attributes: Mapping[str, object] | None = None,
+    context: Context | None = None,
+) -> Span:
+    """What :func:`event` does, for this package: may raise, and answers the ended span.
+
+    Args:
+        context: where the parent is; None is the current context.
+    """
+    redactor = runtime.current().redactor
+    called = short_name(name) or "event"
+    made: dict[str, AttributeValue] = {semconv.EVENT_NAME: called}
+    for key, value in attributes_of(attributes, spans.content_limit()).items():
+        made[key if "." in key else _EVENT_PREFIX + key] = value
+    now = time.time_ns()
+    span = spans.start_span(
+        redactor.text(called), attributes=redactor.attributes(made), context=context, start_time=now
+    )
+    if body is not UNSET and spans.captures_explicit():
+        spans.set_content(span, semconv.EVENT_BODY, *values.bounded_json(body, spans.content_limit()))
+    spans.end_span(span, now)
+    return span
 
 
 def score(
@@ -87,34 +105,48 @@ def score(
         it is then left out, with a warning.
     """
     try:
-        return _score(
-            name, value, comment, trace_id, observation_id, session, data_type, agent, score_id, metadata
+        context = otel_context.get_current()
+        return given(
+            name,
+            value,
+            lambda: scoring.target(context, trace_id, observation_id, session),
+            context,
+            comment=comment,
+            data_type=data_type,
+            agent=agent,
+            score_id=score_id,
+            metadata=metadata,
         )
     except Exception:
         spans.note("score")
         return False
 
 
-def _score(
+def given(
     name: object,
     value: object,
-    comment: object,
-    trace_id: object,
-    observation_id: object,
-    session: object,
-    data_type: object,
-    agent: object,
-    score_id: object,
-    metadata: Mapping[str, object] | None,
+    about: Callable[[], scoring.Target],
+    context: Context,
+    *,
+    comment: object = None,
+    data_type: object = None,
+    agent: object = None,
+    score_id: object = None,
+    metadata: Mapping[str, object] | None = None,
 ) -> bool:
+    """What :func:`score` does, for this package: may raise.
+
+    Args:
+        about: answers what is scored, or raises ``scoring.Nonsense``.
+        context: where the labels of the metric, and the agent if none is given, come from.
+    """
     current = runtime.current()
     redact = current.redactor.text
-    context = otel_context.get_current()
     around = scope(context)
     try:
         called = redact(scoring.score_name(name))
         grade = scoring.grade(value, data_type)
-        target = scoring.target(context, trace_id, observation_id, session)
+        target = about()
     except scoring.Nonsense as nonsense:
         scoring.reject(nonsense)
         return False

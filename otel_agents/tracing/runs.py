@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -20,6 +20,7 @@ from otel_agents.values.attributes import attributes_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.trace import Link
 
 #: Says "not given" where None is a value.
 UNSET: Final[Any] = object()
@@ -39,6 +40,7 @@ class Run:
         "_context",
         "_ended",
         "_error_type",
+        "_links",
         "_outer",
         "_output",
         "_started",
@@ -46,9 +48,15 @@ class Run:
         "span",
     )
 
-    def __init__(self, blueprint: Blueprint, arguments: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        arguments: Callable[[], object] | None = None,
+        links: Sequence[Link] = (),
+    ) -> None:
         self._blueprint = blueprint
         self._arguments = arguments
+        self._links = links
         self._agent_run: AgentRun | None = None
         self._context: Context | None = None
         self._ended = False
@@ -120,7 +128,9 @@ class Run:
             parent = otel_context.get_current()
             outer = self._outer = scope(parent)
             name, attributes = blueprint.span(runtime.current())
-            self.span = spans.start_span(name, kind=kind.span_kind, attributes=attributes, context=parent)
+            self.span = spans.start_span(
+                name, kind=kind.span_kind, attributes=attributes, context=parent, links=self._links
+            )
             inside = trace.set_span_in_context(self.span, parent)
             if kind.is_agent:
                 self._agent_run = AgentRun(blueprint.name, outer.run)
@@ -199,6 +209,16 @@ class Run:
                 self._count(time.perf_counter() - self._started)
             except Exception:
                 spans.note("count a run")
+
+    @property
+    def context(self) -> Context | None:
+        """The context inside the run; None before it has started."""
+        return self._context
+
+    @property
+    def agent_run(self) -> AgentRun | None:
+        """What agents and workflows count; None for others, and before the start."""
+        return self._agent_run
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -155,6 +155,16 @@ def target(context: Context, trace_id: object, observation_id: object, session: 
     )
 
 
+def target_of(scored: SpanContext, *, whole_trace: bool = False) -> Target:
+    """A span, or the whole of its trace, as what the score is about."""
+    return Target(
+        scored.trace_id,
+        0 if whole_trace else scored.span_id,
+        unsampled=not scored.trace_flags.sampled,
+        context=trace.set_span_in_context(NonRecordingSpan(scored)),
+    )
+
+
 def _id(given: object, digits: int, what: str) -> int:
     """An id as a number; takes hex text (also with dashes, as UUIDs have) and numbers.
 

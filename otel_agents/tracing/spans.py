@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from otel_agents import runtime, semconv, values
 from otel_agents.privacy import captures
@@ -47,6 +47,7 @@ def start_span(
     attributes: Mapping[str, AttributeValue],
     context: Context | None = None,
     start_time: int | None = None,
+    links: Sequence[Link] = (),
 ) -> Span:
     """Starts a span (without making it current) with the attributes that its context asks for.
 
@@ -65,6 +66,7 @@ def start_span(
                 parent,
                 kind,
                 {**inherited(parent), **attributes},
+                links=links,
                 start_time=start_time,
                 record_exception=False,
                 set_status_on_exception=False,
@@ -124,6 +126,11 @@ def record_error(span: Span, error: BaseException) -> str:
     except Exception:
         note("record an error")
     return kind
+
+
+def told_of(error: BaseException) -> tuple[str, str]:
+    """Message and stack trace of an exception, bounded, not redacted."""
+    return _message(error), _stacktrace(error)
 
 
 def set_error(span: Span, error: BaseException | str, kind: str | None) -> str:
