@@ -274,13 +274,16 @@ def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider | N
     from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
     from otel_agents.export import exporters
+    from otel_agents.export.exemplars import KeepsExemplars
     from otel_agents.export.own_process import OwnProcess
 
     reader: MetricReader
     exporter = exporters.metric_exporter(settings)
     if exporter is not None:
         milliseconds = settings.metric_interval * 1000
-        reader = PeriodicExportingMetricReader(OwnProcess(exporter), export_interval_millis=milliseconds)
+        reader = PeriodicExportingMetricReader(
+            OwnProcess(KeepsExemplars(exporter)), export_interval_millis=milliseconds
+        )
     elif settings.metrics_exporter == "prometheus" or (
         settings.mode == "direct" and settings.metrics_exporter == "otlp"
     ):
