@@ -52,8 +52,9 @@ class KeepsExemplars(MetricExporter):
         return replace(data, resource_metrics=resources)
 
     def _metric(self, metric: Metric) -> Metric:
-        points = [self._point(metric.name, point) for point in metric.data.data_points]
-        return replace(metric, data=replace(metric.data, data_points=points))
+        data: Any = metric.data
+        points = [self._point(metric.name, point) for point in data.data_points]
+        return replace(metric, data=replace(data, data_points=points))
 
     def _point(self, name: str, point: Any) -> Any:
         newest = self._newest(name, point)
