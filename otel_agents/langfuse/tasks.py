@@ -219,7 +219,10 @@ def _task(
 ) -> Task:
     tops = _tops(rows)
     owner = _owners(rows, tops)
-    runs = [_run(top, [row for row in rows if owner[row.id] is top], by_observation) for top in tops]
+    below: dict[str, list[Observation]] = {top.id: [] for top in tops}
+    for row in rows:
+        below[owner[row.id].id].append(row)
+    runs = [_run(top, below[top.id], by_observation) for top in tops]
     last = max(runs, key=lambda run: (run.end, run.start))
     last_top = next(top for top in tops if top.id == last.observation_id)
     events = [
@@ -288,6 +291,8 @@ def _tops(rows: Sequence[Observation]) -> list[Observation]:
     """The runs: agents and chains with nothing of the task above them; without any, what is on top."""
     ids = {row.id for row in rows if row.type != EVENT}
     tops = [row for row in rows if row.type != EVENT and (row.parent_id or "") not in ids]
+    if not tops:  # their parents go in a circle
+        tops = [row for row in rows if row.type != EVENT][:1]
     return [row for row in tops if row.type in _AGENTS] or tops
 
 

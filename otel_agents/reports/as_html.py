@@ -29,16 +29,15 @@ def to_html(report: Report) -> str:
         _cards(report),
     ]
     if report.insights:
-        parts.append("<h2>Insights</h2><ul>")
-        parts.extend(f'<li class="card">{_text(one.text)}</li>' for one in report.insights)
-        parts.append("</ul>")
+        found = "".join(f"<li>{_text(one.text)}</li>" for one in report.insights)
+        parts.append(f'<h2>Insights</h2><div class="card list"><ul>{found}</ul></div>')
     parts.extend(f'<p class="note">{_text(note)}</p>' for note in report.notes)
     if report.total.tasks or report.outside_calls:
         parts.append(f"<h2>By {report.step}</h2>{_over_time(report)}")
     if report.groups:
         name = words.by(report.by)
         parts.append(f"<h2>By {_text(name)}</h2>{_by_group(report)}")
-        parts.append(f"<h2>All figures by {_text(name)}</h2>{_table(report)}")
+        parts.append(f"<h2>All figures by {_text(name)}</h2>{_tables(report)}")
     if report.plans:
         parts.append(f"<h2>Plans</h2>{_plans(report)}")
     parts.append(
@@ -105,7 +104,7 @@ def _cards(report: Report) -> str:
         cards.append(("Compression", words.times(ratio), [f"{words.share(reduction)} fewer tokens"]))
     if total.switches.count:
         gained = words.change(total.switches.quality_gained)
-        cards.append(("Agent switches", words.count(total.switches.count), [f"quality {gained}"]))
+        cards.append(("Agent switches", words.count(total.switches.count), [f"quality gained {gained} each"]))
     return (
         '<div class="cards">'
         + "".join(
@@ -234,54 +233,56 @@ def _quality_words(one: Figures) -> str:
     )
 
 
-def _table(report: Report) -> str:
+def _tables(report: Report) -> str:
+    """Two tables, because one of all columns is wider than a screen."""
+    name = words.by(report.by)
     with_plans = bool(report.plans) and report.by != "model"
-    heads = [
-        words.by(report.by),
-        "tasks",
-        "calls",
-        "succeeded",
-        "by the token",
-        "each",
-        *(["with plans", "each"] if with_plans else []),
-        "of failures",
-        "mean time",
-        "p50",
-        "p95",
-        "quality",
-        "scored",
-        "tokens",
-        "a success",
-        "compression",
-        "switches",
-        "gained",
-    ]
     rows = [(group.key or "(none)", group.figures, "") for group in report.groups]
     rows.append(("total", report.total, "total"))
-    body = []
-    for name, one, kind in rows:
-        cells = [
-            name,
-            words.count(one.tasks),
-            words.count(one.calls),
-            words.share(one.success_rate),
-            words.money(one.cost.metered),
-            words.money(one.cost.metered_mean),
-            *([words.money(one.cost.paid), words.money(one.cost.paid_mean)] if with_plans else []),
-            words.money(one.cost.failed),
-            words.seconds(one.response_time.mean),
-            words.seconds(one.response_time.p50),
-            words.seconds(one.response_time.p95),
-            words.quality(one.quality.mean),
-            words.count(one.quality.scored),
-            words.count(one.tokens.total),
-            words.count(one.tokens.per_success),
-            words.times(one.compression.ratio),
-            words.count(one.switches.count),
-            words.change(one.switches.quality_gained),
-        ]
-        body.append((cells, kind))
-    return _grid(heads, body)
+    plan_heads = ["with plans", "each"] if with_plans else []
+    costs = _grid(
+        [name, "tasks", "calls", "by the token", "each", *plan_heads, "of failures", "tokens", "a success"],
+        [
+            (
+                [
+                    key,
+                    words.count(one.tasks),
+                    words.count(one.calls),
+                    words.money(one.cost.metered),
+                    words.money(one.cost.metered_mean),
+                    *([words.money(one.cost.paid), words.money(one.cost.paid_mean)] if with_plans else []),
+                    words.money(one.cost.failed),
+                    words.count(one.tokens.total),
+                    words.count(one.tokens.per_success),
+                ],
+                kind,
+            )
+            for key, one, kind in rows
+        ],
+    )
+    heads = [name, "succeeded", "mean time", "p50", "p95", "quality", "scored"]
+    outcomes = _grid(
+        [*heads, "compression", "switches", "gained"],
+        [
+            (
+                [
+                    key,
+                    words.share(one.success_rate),
+                    words.seconds(one.response_time.mean),
+                    words.seconds(one.response_time.p50),
+                    words.seconds(one.response_time.p95),
+                    words.quality(one.quality.mean),
+                    words.count(one.quality.scored),
+                    words.times(one.compression.ratio),
+                    words.count(one.switches.count),
+                    words.change(one.switches.quality_gained),
+                ],
+                kind,
+            )
+            for key, one, kind in rows
+        ],
+    )
+    return costs + outcomes
 
 
 def _plans(report: Report) -> str:

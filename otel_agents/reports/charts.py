@@ -15,7 +15,7 @@ WIDTH: Final = 440
 _LEFT: Final = 46
 _ROW: Final = 30
 _LABEL_CHARS: Final = 17
-_LABEL_WIDTH: Final = 116
+_LABEL_WIDTH: Final = 138
 _VALUE_WIDTH: Final = 74
 
 Format = Callable[[float | None], str]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_agents.accounting import plans as plan_files
-from otel_agents.reports import samples
+from otel_agents.reports import samples, words
 from otel_agents.reports.work import Work
 
 #: How much lower a quality, or a success rate, may be and still count as equal.
@@ -84,7 +84,7 @@ def _dearest(work: Sequence[Work]) -> list[Insight]:
     everything = samples.total(one.cost for one in work)
     if everything <= 0 or len(by_type) < 2:
         return []
-    rows = []
+    rows: list[dict[str, Any]] = []
     for task_type, members in by_type.items():
         cost = samples.total(one.cost for one in members)
         tasks = len({id(one.task) for one in members})
@@ -97,11 +97,11 @@ def _dearest(work: Sequence[Work]) -> list[Insight]:
                 "share": cost / everything,
             }
         )
-    rows.sort(key=lambda row: (-float(row["metered"]), str(row["task_type"])))  # type: ignore[arg-type]
+    rows.sort(key=lambda row: (-row["metered"], row["task_type"]))
     top = [row for row in rows[:_DEAREST] if row["metered"]]
     named = ", ".join(
-        f"{row['task_type']} ${row['metered']:.4f} ({row['share']:.0%}; {row['tasks']} tasks at "
-        f"${row['metered_mean']:.4f})"
+        f"{row['task_type']} {words.money(row['metered'])} ({words.share(row['share'])}; {row['tasks']} "
+        f"tasks at {words.money(row['metered_mean'])})"
         for row in top
     )
     return [Insight("dearest_task_types", f"Dearest task types: {named}.", {"task_types": top})]
@@ -172,15 +172,15 @@ def _compare(dear: _Cell, cheap: _Cell, days: float) -> Insight | None:
     }
     if saved > 1e-9:
         gain = (
-            f"${cheap.marginal:.4f} instead of ${dear.marginal:.4f} a task"
+            f"{words.money(cheap.marginal)} instead of {words.money(dear.marginal)} a task"
             f"{' under plan ' + plan.name if plan else ''}: the {count} tasks of {dear.agent} would have "
-            f"saved ${saved:.2f}, ${saved * a_month:.2f} a month"
+            f"saved {words.money(saved)}, {words.money(saved * a_month)} a month"
         )
     else:
         gain = (
-            f"${cheap.metered_mean:.4f} instead of ${dear.metered_mean:.4f} a task by the token: the {count} "
-            f"tasks of {dear.agent} would have been ${metered:.2f} less, but nothing on the bill while plan "
-            f"{kept.name if kept else ''} is kept"
+            f"{words.money(cheap.metered_mean)} instead of {words.money(dear.metered_mean)} a task by the "
+            f"token: the {count} tasks of {dear.agent} would have been {words.money(metered)} less, but "
+            f"nothing on the bill while plan {kept.name if kept else ''} is kept"
         )
     text = (
         f"{dear.task_type}: {cheap.agent} does as well as {dear.agent} "
@@ -208,9 +208,10 @@ def _over_used(work: Sequence[Work], cheaper: Sequence[Insight]) -> list[Insight
         found.append(
             Insight(
                 "over_used_agent",
-                f"{agent} is over-used: {tasks} of its {everything} tasks ({tasks / everything:.0%}) are of "
-                f"types that a cheaper agent does as well ({named}): ${sums['saved_month']:.2f} a month on "
-                f"the bill, ${sums['saved_metered_month']:.2f} by the token.",
+                f"{agent} is over-used: {tasks} of its {everything} tasks "
+                f"({words.share(tasks / everything)}) are of types that a cheaper agent does as well "
+                f"({named}): {words.money(sums['saved_month'])} a month on the bill, "
+                f"{words.money(sums['saved_metered_month'])} by the token.",
                 {
                     "agent": agent,
                     "tasks": everything,
@@ -238,7 +239,9 @@ def _free_room(spread: plan_files.Spread, days: float) -> list[Insight]:
             for kind, limit in (("tasks", use.plan.tasks_per_day), ("tokens", use.plan.tokens_per_day))
             if limit
         ]
-        verdict = f"{room:.0%} of the daily limit was left" if room >= 0 else "a day went beyond the limit"
+        verdict = (
+            f"{words.share(room)} of the daily limit was left" if room >= 0 else "a day went beyond the limit"
+        )
         found.append(
             Insight(
                 "free_room",
@@ -263,8 +266,8 @@ def _plan_costs(spread: plan_files.Spread) -> list[Insight]:
     return [
         Insight(
             "plan_cost",
-            f"Plan {use.plan.name} cost ${use.fee:.2f} for {use.tasks} tasks that would have been "
-            f"${use.metered:.2f} by the token: ${-use.saved:.2f} more.",
+            f"Plan {use.plan.name} cost {words.money(use.fee)} for {use.tasks} tasks that would have been "
+            f"{words.money(use.metered)} by the token: {words.money(-use.saved)} more.",
             {
                 "plan": use.plan.name,
                 "fee": use.fee,
@@ -287,8 +290,8 @@ def _failed(work: Sequence[Work]) -> list[Insight]:
     return [
         Insight(
             "failed_cost",
-            f"Work that failed cost ${cost:.4f} ({cost / everything:.0%} of the cost): {len(failed)} of "
-            f"{len(work)} runs of tasks.",
+            f"Work that failed cost {words.money(cost)} ({words.share(cost / everything)} of the cost): "
+            f"{len(failed)} of {len(work)} runs of tasks.",
             {"failed": len(failed), "work": len(work), "metered": cost, "share": cost / everything},
         )
     ]

@@ -35,13 +35,18 @@ th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:
 max-width:260px;overflow:hidden;text-overflow:ellipsis}
 tbody tr:last-child td{border-bottom:0}
 tr.total td{font-weight:600;border-top:2px solid var(--line)}
-ul{margin:0;padding:0;list-style:none;display:grid;gap:10px}
-li.card{overflow-wrap:anywhere}
+ul{margin:0;padding:0;list-style:none;columns:2 400px;column-gap:28px}
+li{break-inside:avoid;padding:0 0 11px 14px;overflow-wrap:anywhere;position:relative}
+li::before{content:"";position:absolute;left:0;top:9px;width:6px;height:6px;border-radius:3px;
+background:var(--bar)}
+.card.list{padding-bottom:5px}
+.scroll+.scroll{margin-top:12px}
 .note{color:var(--note);margin-top:10px}
 .key{display:inline-block;width:10px;height:10px;border-radius:2px;margin:0 5px 0 12px}
 footer{margin-top:36px;font-size:13px}
 @media(max-width:480px){main{padding:18px 12px 32px}.cards{grid-template-columns:1fr 1fr;gap:8px}
 .card{padding:11px 12px}.card b{font-size:19px}th,td{padding:7px 10px}
-th:first-child,td:first-child{max-width:132px}}
+th:first-child,td:first-child{max-width:132px}
+svg{font-size:14px}svg .axis{font-size:13px}}
 @media print{body{background:#fff}.card,.scroll{break-inside:avoid}}
 """

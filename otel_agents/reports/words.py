@@ -29,6 +29,8 @@ def seconds(value: float | None) -> str:
     """``340 ms``, ``12.1 s``, ``3 m 05 s``, ``2 h 10 m``."""
     if value is None:
         return NONE
+    if value == 0:
+        return "0 s"
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < 99.95:

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import history
-import httpx
 import pytest
+import report_history as history
+from report_rig import client_of
 
-from otel_agents.langfuse.reading import LangfuseReader
 from otel_agents.local.options import LocalOptions
 from otel_agents.local.server import Running, running
 
@@ -21,20 +20,9 @@ COMMAND = Path(sys.executable).with_name("otel-agents")
 Report = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def client_of(backend: Running) -> httpx.Client:
-    return httpx.Client(base_url=backend.url, auth=(backend.public_key, backend.secret_key), timeout=30)
-
-
-def reader_of(backend: Running) -> LangfuseReader:
-    """A reader that does not wait between tries."""
-    reader = LangfuseReader(backend.url, backend.public_key, backend.secret_key)
-    reader._api.sleep = lambda seconds: None
-    return reader
-
-
 @pytest.fixture(scope="session")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The backend with the month of `history`; tests only read it."""
+    """The backend with the month of `report_history`; tests only read it."""
     path = tmp_path_factory.mktemp("history") / "local.db"
     with running(LocalOptions(db=path, port=0, orphan_grace_s=0.0)) as backend:
         with client_of(backend) as client:

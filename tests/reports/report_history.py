@@ -93,6 +93,7 @@ class Book:
         self._spans: list[dict[str, Any]] = []
         self._scores: list[dict[str, Any]] = []
         self._next = 0
+        self._tasks = 0
 
     def id(self) -> int:
         """The next id, of a trace or a span."""
@@ -120,7 +121,7 @@ class Book:
         """An agent's run with one model call under it; returns trace, span and start."""
         model, given, produced, price = AGENTS[agent]
         trace = trace or self.id()
-        number = len(self._spans)
+        number, self._tasks = self._tasks, self._tasks + 1
         said = {
             "task_id": task_id,
             "task_type": task_type,
