@@ -216,9 +216,11 @@ class Call:
             error: what the send or the reading of the body raised.
             complete: the body was read to its end; else it was closed or dropped before.
         """
+        if not self._open:
+            return
         try:
             self._open.pop()
-        except IndexError:
+        except IndexError:  # another thread was quicker
             return
         done = True
         try:
