@@ -105,8 +105,7 @@ def settle(call: Call, now: float, error: BaseException | None, complete: bool) 
     truncated = False
     if body is None:
         truncated = call.capture.truncated
-        encoding = headers["content-encoding"] if "content-encoding" in headers else None
-        body = call.capture.body(encoding)
+        body = call.capture.body(headers.get("content-encoding"))
     request = call.recognised
     facts, readable, streamed = reading.read(request.format, request.facts, body, headers, complete)
     content.redact_response(facts, call.runtime)
