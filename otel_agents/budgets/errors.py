@@ -48,7 +48,8 @@ class LoopStopped(Refused):
     def __init__(self, reason: str, limit: float, agent: str = "", detail: str = "") -> None:
         whose = f"agent {agent!r}" if agent else "the run"
         more = f" ({detail})" if detail else ""
-        super().__init__(f"{whose} was stopped: more than {limit:g} {reason.replace('_', ' ')}{more}")
+        what = "agents inside of each other" if reason == "depth" else reason.replace("_", " ")
+        super().__init__(f"{whose} was stopped: more than {limit:g} {what}{more}")
         self.reason = reason
         self.limit = limit
         self.agent = agent

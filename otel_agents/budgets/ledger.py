@@ -41,7 +41,9 @@ _SOON: Final = 0.2
 #: Seconds after which an unused lease is given back.
 _IDLE: Final = 1.0
 #: Seconds after which a file that could not be used is tried again.
-_RETRY: Final = 5.0
+_RETRY: Final = 2.0
+#: Seconds for which a process that ends tries.
+_LAST_CHANCE: Final = 3.0
 #: Accounts of budgets that have one for each user and so on; beyond it the oldest that is settled goes.
 _LIMIT: Final = 10_000
 
@@ -132,6 +134,7 @@ class Ledger:
         self._holder = uuid.uuid4().hex
         self._due = math.inf
         self._blind_until = 0.0
+        self._is_locked = False
         self._told_blind = False
 
     # --- budgets -------------------------------------------------------------------------------
@@ -248,9 +251,14 @@ class Ledger:
         """Writes what is not written yet and gives unused leases back; all leases when ``closing``."""
         self._due = math.inf
         waiting = False
+        deadline = time.monotonic() + _LAST_CHANCE
         for account in list(self._accounts.values()):
             if account.open:
                 self._exchange(account, give_back=closing or not account.used)
+            while closing and account.open and self._is_locked and time.monotonic() < deadline:
+                time.sleep(0.05)
+                self._blind_until = 0.0
+                self._exchange(account, give_back=True)
                 waiting = waiting or (account.open and not account.shared)
         if waiting and not closing:
             self._settle_in(_RETRY)
@@ -277,6 +285,7 @@ class Ledger:
                 except (sqlite3.Error, OSError) as error:
                     account.shared = False
                     self._blind_until = time.monotonic() + _RETRY
+                    self._is_locked = "locked" in str(error)
                     failure = error
         if failure is not None:
             self._say_blind(failure)
@@ -324,7 +333,7 @@ class Ledger:
         return found
 
     def _say_blind(self, error: Exception) -> None:
-        alerts.blind("locked" if "locked" in str(error) else "unusable")
+        alerts.blind("locked" if self._is_locked else "unusable")
         if not self._told_blind:
             self._told_blind = True
             logger.warning(

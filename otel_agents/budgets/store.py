@@ -142,7 +142,7 @@ class Store:
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             # Without waiting for the disk: a killed process loses nothing, a power cut the last moments.
             connection.execute("PRAGMA synchronous = NORMAL")
             for statement in _SCHEMA.split(";"):
@@ -154,6 +154,19 @@ class Store:
             raise
         self._connection = connection
         return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switches to write-ahead logging. Processes that do so at the same time are refused without a wait."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _add(connection: sqlite3.Connection, account: str, period: str, used: int, now: float) -> int:
