@@ -69,8 +69,17 @@ def parse(recorded: str | None, role: str = "user") -> Conversation | None:
         return Conversation([Message(role, [{"type": "text", "content": recorded}])])
     made = json.loads(messages_json(found, role, _NO_LIMIT)[0])
     messages = [Message(str(one["role"]), [part for part in one["parts"] if part]) for one in made]
-    offered = [one for one in tools if isinstance(one, dict)] if isinstance(tools, list) else []
-    return Conversation([one for one in messages if one.parts], offered) if messages else None
+    return Conversation([one for one in messages if one.parts], tools_of(tools)) if messages else None
+
+
+def tools_of(recorded: object) -> list[Mapping[str, Any]]:
+    """Tool definitions from JSON text or a list; empty when there are none."""
+    if isinstance(recorded, str):
+        try:
+            recorded = json.loads(recorded)
+        except ValueError:
+            return []
+    return [one for one in recorded if isinstance(one, dict)] if isinstance(recorded, list) else []
 
 
 def _are_messages(found: object) -> bool:

@@ -1,0 +1,1 @@
+"""Runs a recorded task or model call again, beside what was recorded."""
