@@ -24,9 +24,9 @@ def show(report: Report, console: Console) -> None:
         Text.assemble(
             ("Agents' work", "bold"),
             f"  {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC "
-            f"({report.projection.days:.1f} days{where})",
+            f"({report.projection.days:.1f} days{words.printable(where)})",
         ),
-        Text(report.source, style="dim"),
+        Text(words.printable(report.source), style="dim"),
         sep="\n",
     )
     console.print()
@@ -43,11 +43,11 @@ def show(report: Report, console: Console) -> None:
         console.print()
         console.print(Text("Insights", style="bold"))
         for insight in report.insights:
-            console.print(Text(f"• {insight.text}"))
+            console.print(Text(f"• {words.printable(insight.text)}"))
     if report.notes:
         console.print()
         for note in report.notes:
-            console.print(Text(f"note: {note}", style="yellow" if total.tasks else ""))
+            console.print(Text(f"note: {words.printable(note)}", style="yellow" if total.tasks else ""))
 
 
 def _table(columns: Sequence[tuple[str, bool]]) -> Table:
@@ -213,7 +213,7 @@ def _plans(report: Report) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Text in which rich finds no markup, and no control characters."""
+    """Text in which rich finds no markup, and a terminal no commands."""
     from rich.markup import escape
 
-    return escape("".join(one if one.isprintable() else "�" for one in text))
+    return escape(words.printable(text))

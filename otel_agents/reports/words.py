@@ -61,6 +61,11 @@ def times(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}x"
 
 
+def printable(text: str) -> str:
+    """Text without control characters, which a terminal would obey."""
+    return "".join(one if one.isprintable() else "�" for one in text)
+
+
 def by(name: str) -> str:
     """``task_type`` as ``task type``."""
     return name.replace("_", " ")

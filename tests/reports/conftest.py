@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import report_history as history
-from report_rig import client_of
+from report_rig import Report, client_of
 
 from otel_agents.local.options import LocalOptions
 from otel_agents.local.server import Running, running
 
 COMMAND = Path(sys.executable).with_name("otel-agents")
-
-Report = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")

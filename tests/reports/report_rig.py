@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+
 import httpx
 
 from otel_agents.langfuse.reading import LangfuseReader
 from otel_agents.local.server import Running
+
+#: ``report("--by", "agent", backend=month)`` runs ``otel-agents report``.
+Report = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def client_of(backend: Running) -> httpx.Client:
