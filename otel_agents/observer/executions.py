@@ -280,9 +280,9 @@ class Execution:
         links = [registry.link_to(self.task_id)] if self.task_id and fresh and not seed else []
         run = self._run = Run(Blueprint(AGENT, self.agent or "", attributes), links=links)
         self._token = otel_context.attach(inside)
-        self._started = time.time_ns()
         with starting(seed):
             self._start_run(run)
+        self._started = getattr(run.span, "start_time", None) or time.time_ns()
         if self.task_id:
             registry.begun(self.task_id, self)
         run.update(input=self._given["input"], output=self._given.get("output", UNSET))
