@@ -24,7 +24,7 @@ def to_html(report: Report) -> str:
         "<header>",
         f"<h1>{_text(title)}</h1>",
         f'<p class="soft">{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC '
-        f"({report.projection.days:.1f} days) · {_text(report.source)}{_text(environments)}</p>",
+        f"({words.length(report.projection.days)}) · {_text(report.source)}{_text(environments)}</p>",
         "</header>",
         _cards(report),
     ]

@@ -24,7 +24,7 @@ def show(report: Report, console: Console) -> None:
         Text.assemble(
             ("Agents' work", "bold"),
             f"  {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC "
-            f"({report.projection.days:.1f} days{words.printable(where)})",
+            f"({words.length(report.projection.days)}{words.printable(where)})",
         ),
         Text(words.printable(report.source), style="dim"),
         sep="\n",

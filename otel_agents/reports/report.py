@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_agents.accounting import plans as plan_files
 from otel_agents.langfuse.tasks import Call, Rollup, Task
-from otel_agents.reports import figures, insights, samples
+from otel_agents.reports import figures, insights, samples, words
 from otel_agents.reports.figures import Figures
 from otel_agents.reports.insights import Insight
 from otel_agents.reports.work import Work, split
@@ -325,6 +325,10 @@ def _notes(
             "and in the groups by model alone."
         )
     if tasks:
+        if days < 1:
+            notes.append(
+                f"The projection rests on {words.length(days)}: work at other hours may be another pace."
+            )
         late = (min(task.start for task in tasks) - since) / timedelta(days=1)
         if days >= 1 and late > 0.25 * days:
             notes.append(

@@ -61,6 +61,13 @@ def times(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}x"
 
 
+def length(days: float) -> str:
+    """``30.0 days``, ``12.0 hours``, ``15 minutes``."""
+    if days >= 1:
+        return f"{days:.1f} days"
+    return f"{days * 24:.1f} hours" if days * 24 >= 1 else f"{days * 1440:.0f} minutes"
+
+
 def printable(text: str) -> str:
     """Text without control characters, which a terminal would obey."""
     return "".join(one if one.isprintable() else "�" for one in text)

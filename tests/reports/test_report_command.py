@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -292,6 +296,40 @@ def test_a_server_that_limits_or_fails_for_a_moment(report: Report, backend: Run
     backend.backend.faults.add(Fault(path="/api/public/v3/scores", status=500))
     done = report(backend=backend)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_long_read_shows_its_progress_on_the_terminal_alone(backend: Running, tmp_path: Path) -> None:
+    """Standard error is a terminal here, standard output a pipe, as in `otel-agents report > file`."""
+    book = Book()
+    for number in range(3):
+        book.task(f"t{number}", "claude", SINCE, 2.0)
+    with client_of(backend) as client:
+        book.send(client)
+    backend.backend.faults.add(Fault(path="/api/public/v3/scores", delay_ms=700))
+    ours, theirs = pty.openpty()
+    environment = {
+        **os.environ,
+        "LANGFUSE_BASE_URL": backend.url,
+        "LANGFUSE_PUBLIC_KEY": backend.public_key,
+        "LANGFUSE_SECRET_KEY": backend.secret_key,
+        "OTEL_AGENTS_DOTENV": "off",
+        "TERM": "xterm",
+        "COLUMNS": "100",
+    }
+    done = subprocess.run(
+        [Path(sys.executable).with_name("otel-agents"), "report", *APRIL, "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment,
+        timeout=60,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert json.loads(done.stdout)["total"]["tasks"] == 3
+    assert "reading from Langfuse" in shown
+    assert "6 rows" in shown
 
 
 def test_a_rate_limit_beyond_patience(report: Report, backend: Running) -> None:
