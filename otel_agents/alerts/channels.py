@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_agents.alerts.conditions import Reading, Window
 from otel_agents.langfuse.score_api import pause, retry_after
+from otel_agents.stack.ports import is_loopback
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
@@ -107,7 +107,7 @@ def _posting(
 def _post(where: str, url: str, body: dict[str, Any], setting: str) -> None:
     import httpx
 
-    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True, trust_env=not _is_local(url)) as client:
+    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True, trust_env=not is_loopback(url)) as client:
         for attempt in range(1, _TRIES + 1):
             asked = None
             try:
@@ -180,7 +180,7 @@ def _mail(
                 client.ehlo()
                 encrypted = True
             if server.username:
-                if not encrypted and not _is_local(f"smtp://{host}"):
+                if not encrypted and not is_loopback(f"smtp://{host}"):
                     raise NotDelivered(
                         f"{where}: {host} offers no encryption, and the password is not sent without; use "
                         "smtps:// in OTEL_AGENTS_SMTP_URL"
@@ -192,14 +192,3 @@ def _mail(
         raise NotDelivered(
             f"{where} does not get the alert ({type(error).__name__}: {said}); check OTEL_AGENTS_SMTP_URL"
         ) from None
-
-
-def _is_local(url: str) -> bool:
-    """Whether the address is this machine: no proxy belongs between, and nobody listens."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -37,7 +37,7 @@ def doctor(
     """Examine settings, Langfuse, Collector and Prometheus; exit status 1 when something fails."""
     import logging
 
-    from otel_agents.config import ConfigError
+    from otel_agents.config import ConfigError, export_dotenv
     from otel_agents.doctor.examine import Options, examine
     from otel_agents.doctor.findings import Finding, Report
     from otel_agents.doctor.subject import subject
@@ -49,6 +49,7 @@ def doctor(
         said, _, fix = str(error).partition("; ")
         report = Report([Finding("settings", "fail", said, fix or "see `otel-agents config --docs`")])
     else:
+        export_dotenv()  # for the OpenTelemetry SDK, as configure() does it
         say = _progress if sys.stderr.isatty() and not as_json else (lambda what: None)
         report = examine(found, _shown(found.settings), Options(timeout, probe, self_hosted), say)
         say("")

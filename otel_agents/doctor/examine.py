@@ -91,7 +91,10 @@ def _probe(subject: Subject, report: Report, options: Options, vitals: list[Vita
     first = "langfuse.keys" if direct else "collector.reachable"
     if report.status(first) != "ok":
         return [Finding("probe.span", "skip", f"nothing was sent, because {first} is not well")]
-    looked = (report.status("langfuse.read") == "ok", report.status("prometheus.reachable") == "ok")
+    scraped = report.status("prometheus.scrape") == "ok"
+    # One that nobody has named and that does not scrape us is somebody else's.
+    asked = report.status("prometheus.reachable") == "ok" and (subject.prometheus_named or scraped)
+    looked = (report.status("langfuse.read") == "ok", asked)
     sent = probe.send(subject.settings, spans=True, counts=not direct)
     probe.wait(
         subject,
@@ -104,7 +107,17 @@ def _probe(subject: Subject, report: Report, options: Options, vitals: list[Vita
     found = probe.findings(subject, sent, options.timeout, looked)
     if vitals and not direct:
         found = [_with_cause(one, subject, vitals[0]) for one in found]
+    if sent.metric_seen is not None and not scraped:
+        report.findings = [_by_another_way(one) for one in report.findings]
     return found
+
+
+def _by_another_way(finding: Finding) -> Finding:
+    """No target, and yet the count has arrived: by remote write, or through a tier that we cannot see."""
+    if finding.check != "prometheus.scrape":
+        return finding
+    text = f"{finding.text}, but metrics arrive by another way"
+    return replace(finding, status="ok", text=text, fix="")
 
 
 def _with_cause(finding: Finding, subject: Subject, before: Vitals) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Series of one installation above which dashboards get slow.
 _MANY_SERIES: Final = 50_000
+#: Seconds that Prometheus may take to find its targets (it looks every five) and to scrape.
+_SETTLE: Final = 8.0
 _NAMES: Final = '{__name__=~"gen_ai_.+|otel_agents_.+"}'
 
 
@@ -59,11 +62,14 @@ class Prometheus:
 
     def honors_labels(self, job: str) -> bool | None:
         """Whether ``job`` keeps the labels of what it scrapes; None when the configuration is not told."""
+        return self.jobs().get(job)
+
+    def jobs(self) -> dict[str, bool]:
+        """The scrape jobs and whether they honour labels; none when the configuration is not told."""
         try:
-            text = str(self._data("/api/v1/status/config").get("yaml", ""))
+            return honor_labels(str(self._data("/api/v1/status/config").get("yaml", "")))
         except Unreachable:
-            return None
-        return honor_labels(text).get(job)
+            return {}
 
     def values(self, query: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of each series that an instant query gives.
@@ -107,7 +113,7 @@ def prometheus(subject: Subject) -> tuple[list[Finding], dict[str, str]]:
         return [Finding("prometheus.reachable", "skip", text)], {}
     try:
         ready = ask(f"{server.address}/-/ready")
-        targets = server.targets()
+        targets = _settled(server, subject.metrics_port)
     except Unreachable as error:
         return [
             Finding(
@@ -129,7 +135,20 @@ def prometheus(subject: Subject) -> tuple[list[Finding], dict[str, str]]:
     ]
     found += _scrape(subject, server, targets)
     found += labels(server)
+    found += exported(server)
     return found, {one.job: one.url for one in targets}
+
+
+def _settled(server: Prometheus, port: int) -> list[Target]:
+    """The targets, once a server that has just started knows them and has scraped ours."""
+    deadline = time.monotonic() + _SETTLE
+    while True:
+        found = server.targets()
+        ours = [one for one in found if urlsplit(one.url).port == port]
+        begun = bool(found) and all(one.health != "unknown" for one in ours)
+        if begun or time.monotonic() > deadline or not (found or server.jobs()):
+            return found
+        time.sleep(0.25)
 
 
 def _scrape(subject: Subject, server: Prometheus, targets: list[Target]) -> Iterator[Finding]:
@@ -140,7 +159,7 @@ def _scrape(subject: Subject, server: Prometheus, targets: list[Target]) -> Iter
         host = subject.otlp_host
         yield Finding(
             "prometheus.scrape",
-            "fail",
+            "fail" if subject.prometheus_named else "warn",
             f"Prometheus does not scrape {whose} (no target with port {port})",
             "add to its scrape_configs: {job_name: agents, honor_labels: true, static_configs: "
             f'[{{targets: ["{host}:{port}"]}}]}}',
@@ -178,6 +197,35 @@ def _scrape(subject: Subject, server: Prometheus, targets: list[Target]) -> Iter
             "stay empty",
             f"add `honor_labels: true` to the scrape job {job}",
         )
+
+
+def exported(server: Prometheus) -> Iterator[Finding]:
+    """What became of the apps' spans in the last day, as they have counted it themselves."""
+    one = metrics.EXPORT_SPANS
+    name = metric_name(one.name, one.unit, one.kind)
+    now = f"last_over_time({name}[1d])"
+    # A series that is new in the window is counted from zero; increase() would miss its first value.
+    grown = f"{now} - (last_over_time({name}[1d] offset 1d) or {now} * 0)"
+    try:
+        found = server.values(f"sum by (outcome, reason) ({grown}) > 0")
+    except Unreachable:
+        return  # said by another check
+    counts: dict[str, float] = {}
+    for labels_, value in found:
+        named = " ".join(part for part in (labels_.get("outcome"), labels_.get("reason")) if part)
+        counts[named] = counts.get(named, 0.0) + value
+    dropped = {named: value for named, value in counts.items() if named.startswith("dropped")}
+    if dropped:
+        said = ", ".join(f"{value:.0f} {named}" for named, value in dropped.items())
+        yield Finding(
+            "export",
+            "warn",
+            f"apps have lost spans in the last 24 hours: {said}",
+            "queue_full: raise OTEL_BSP_MAX_QUEUE_SIZE; other reasons: see the spool and the apps' logs",
+            counts,
+        )
+    else:
+        yield Finding("export", "ok", "no app has lost a span in the last 24 hours", details=counts)
 
 
 def labels(server: Prometheus) -> Iterator[Finding]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from otel_agents.stack.ports import is_loopback
 
 #: Seconds for one request; somebody is waiting.
 TIMEOUT: Final = 5.0
@@ -74,7 +75,7 @@ def ask(
     import httpx
 
     try:
-        with httpx.Client(timeout=timeout, trust_env=not is_local(url), follow_redirects=True) as client:
+        with httpx.Client(timeout=timeout, trust_env=not is_loopback(url), follow_redirects=True) as client:
             before, started = time.time(), time.monotonic()
             answer = client.request(
                 "GET" if body is None else "POST",
@@ -89,17 +90,6 @@ def ask(
             return Answer(answer.status_code, named, answer.content, took, before + took / 2)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise Unreachable(_why(error, timeout)) from None
-
-
-def is_local(url: str) -> bool:
-    """Whether the address is of this machine: a proxy from the environment must not get between."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def place(url: str) -> str:

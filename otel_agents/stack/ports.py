@@ -6,8 +6,10 @@ the caller allows it, replaced by a free one.
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from dataclasses import dataclass, fields, replace
+from urllib.parse import urlsplit
 
 from otel_agents.config import Settings, table
 from otel_agents.stack.errors import PortInUse
@@ -79,6 +81,17 @@ def choose(wanted: Ports, needed: frozenset[str] | None = None, replace_taken: b
             port = free_port(set(chosen.values()))
         chosen[one.name] = port
     return replace(wanted, **chosen)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is of this machine: no proxy belongs between, and nobody listens in."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def accepts(address: str) -> bool:

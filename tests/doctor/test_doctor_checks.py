@@ -241,12 +241,16 @@ def test_behind_a_collector_without_keys(doctor: Any) -> None:
 
 
 # --- Prometheus and the Collector's own metrics ----------------------------------------------------
-def test_labels_that_overflow(doctor: Any, langfuse: Running) -> None:
+def test_labels_that_overflow_and_spans_that_are_lost(doctor: Any, langfuse: Running) -> None:
     def query(given: dict[str, list[str]]) -> tuple[int, Any]:
         (asked,) = given["query"]
         over = [{"metric": {"label": "gen_ai.tool.name"}, "value": [0, "12"]}]
         many = [{"metric": {}, "value": [0, "321"]}]
-        result = over if "label_overflow_total" in asked else many if asked.startswith("count") else []
+        sent = [
+            {"metric": {"outcome": "delivered"}, "value": [0, "40"]},
+            {"metric": {"outcome": "dropped", "reason": "queue_full"}, "value": [0, "3"]},
+        ]
+        result = over if "label_overflow" in asked else many if asked.startswith("count") else sent
         return 200, {"status": "success", "data": {"resultType": "vector", "result": result}}
 
     answers = {
@@ -255,7 +259,11 @@ def test_labels_that_overflow(doctor: Any, langfuse: Running) -> None:
         "/api/v1/query": query,
     }
     with canned(answers) as server:
-        found = doctor("--no-probe", "--prometheus", server.url, **environment_for(langfuse)).found("labels")
+        examined = doctor("--no-probe", "--prometheus", server.url, **environment_for(langfuse))
+    lost = examined.found("export")
+    assert (lost["status"], lost["details"]) == ("warn", {"delivered": 40.0, "dropped queue_full": 3.0})
+    assert lost["text"] == "apps have lost spans in the last 24 hours: 3 dropped queue_full"
+    found = examined.found("labels")
     assert found["status"] == "warn"
     assert found["text"].startswith("gen_ai.tool.name took more values than OTEL_AGENTS_LABEL_LIMIT allows")
     assert found["details"] == {"series": 321, "overflow": {"gen_ai.tool.name": 12.0}}
@@ -340,6 +348,27 @@ def test_a_collector_that_refuses(doctor: Any) -> None:
     with canned({"/v1/traces": (401, {"message": "no"})}) as server:
         found = doctor("--no-probe", OTEL_EXPORTER_OTLP_ENDPOINT=server.url).found("collector.reachable")
     assert (found["status"], found["fix"]) == ("fail", "check OTEL_EXPORTER_OTLP_HEADERS")
+
+
+def test_metrics_that_arrive_by_another_way(doctor: Any) -> None:
+    """Remote write, or tiers of Collectors: there is no target, and the count is there all the same."""
+    one = [{"metric": {}, "value": [0, "1"]}]
+    found = {"status": "success", "data": {"resultType": "vector", "result": one}}
+    answers = {
+        "/-/ready": (200, "ready"),
+        "/api/v1/targets": (200, {"status": "success", "data": {"activeTargets": []}}),
+        "/api/v1/query": (200, found),
+        "/v1/traces": (200, ""),
+        "/v1/metrics": (200, ""),
+    }
+    with canned(answers) as server:
+        otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
+        without = doctor("--no-probe", "--prometheus", server.url, **otlp)
+        sent = doctor("--timeout", "5", "--prometheus", server.url, **otlp)
+    assert without.found("prometheus.scrape")["status"] == "fail"
+    assert sent.found("probe.metric")["status"] == "ok"
+    assert sent.found("prometheus.scrape")["status"] == "ok"
+    assert sent.found("prometheus.scrape")["text"].endswith("but metrics arrive by another way")
 
 
 # --- this machine ---------------------------------------------------------------------------------

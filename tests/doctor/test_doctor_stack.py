@@ -65,6 +65,7 @@ WELL = {
     "prometheus.scrape",
     "prometheus.honor_labels",
     "labels",
+    "export",
     "probe.span",
     "probe.metric",
 }
