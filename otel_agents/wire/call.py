@@ -189,7 +189,7 @@ class Call:
     def propagate(self, headers: MutableMapping[str, str]) -> None:
         """Puts the trace's context into the request, for hosts that the settings list and no others."""
         hosts = self.runtime.settings.propagate_hosts
-        if hosts and (self.host in hosts or f"{self.host}:{self.port}" in hosts):
+        if self.host in hosts or f"{self.host}:{self.port}" in hosts:
             from opentelemetry.propagate import inject
 
             inject(headers, self.context)
@@ -282,5 +282,6 @@ def begin(
     content.redact_request(recognised.facts, runtime)
     call = Call(runtime, recognised, host, port, body, client, url, retries.sent_count(headers))
     call.place(current)
-    call.propagate(headers)
+    if settings.propagate_hosts:
+        call.propagate(headers)
     return call

@@ -125,6 +125,8 @@ def find(call: Call, parent: Span) -> Span | None:
                     _note(_duplicates, inner.get_span_context().span_id, span.get_span_context().span_id)
                 return _taken(call, span, operation)
         return None
+    if not _below:  # nobody else has a span open
+        return None
     around = _inside(parent, operation)
     if around is not None and claims.claim_attempt(around):
         return _taken(call, around, operation)
@@ -221,8 +223,6 @@ def _inside(parent: Span, operation: str) -> Span | None:
 
 def _beside(parent: Span, operation: str, model: str | None) -> list[_Open]:
     """Open inference spans below ``parent`` that are not current, the most likely first."""
-    if not _below:
-        return []
     place = _place()
     above = parent.get_span_context().span_id
     with _lock:
