@@ -20,7 +20,9 @@ from report_rig import Report, client_of
 
 from otel_agents.cli import main
 from otel_agents.local.faults import Fault
-from otel_agents.local.server import Running
+from otel_agents.local.options import LocalOptions
+from otel_agents.local.server import Running, running
+from otel_agents.stack import state
 
 APRIL = ("--since", "2026-04-01", "--until", "2026-05-01")
 
@@ -373,3 +375,18 @@ def test_a_plans_file_that_is_wrong(report: Report, backend: Running, tmp_path: 
     assert done.returncode == 2
     assert "plans.toml" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_without_keys_the_local_stack_is_read(report: Report, tmp_path: Path) -> None:
+    home = tmp_path / "home"  # the one that `report` has as OTEL_AGENTS_HOME
+    keys = state.local_keys(home)
+    options = LocalOptions(db=tmp_path / "local.db", port=0, public_key=keys.public, secret_key=keys.secret)
+    with running(options) as backend, state.held(home):
+        book = Book()
+        book.task("t", "claude", SINCE, 2.0)
+        with client_of(backend) as client:
+            book.send(client)
+        state.write(home, state.State(os.getpid(), backend.url, None, None, None, "", "", 5.0, ""))
+        done = report(*APRIL, "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["total"]["tasks"] == 1
