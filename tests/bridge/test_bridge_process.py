@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 from evaluation_logs import as_json, evaluation
 from langfuse.api import LangfuseAPI
 from parts import free_port, require, wait_for
+from tasks_rig import add_task
 
 import otel_agents
 from otel_agents.local.faults import Fault
@@ -265,3 +267,27 @@ def test_through_a_real_collector_with_everything_behind_it_failing(
         subject = scores[f"score-{number}"].subject
         span = spans[f"invoke_agent agent-{number}"]
         assert (subject.id, subject.trace_id) == (span.id, span.trace_id)
+
+
+def test_it_tells_what_langfuse_knows(bridge: BridgeProcess, backend_port: int, tmp_path: Path) -> None:
+    with backend_at(backend_port, tmp_path) as backend:
+        add_task(backend, "claude", cost=0.25, quality=0.75)
+        bridge.environment["OTEL_AGENTS_SUMMARY_INTERVAL"] = "0.2"
+        bridge.start()
+        summary = httpx.get(f"{bridge.url}/langfuse/summary?hours=1", trust_env=False)
+        page = wait_for(
+            lambda: "_langfuse_quality{" in (text := _direct_text(f"{bridge.url}/metrics")) and text,
+            "the metrics",
+        )
+        started = time.monotonic()
+        bridge.end(signal.SIGTERM)
+        assert time.monotonic() - started < 10
+    assert summary.json()["agent_breakdown"] == {"claude": 1}
+    assert summary.json()["total_cost"] == 0.25
+    assert 'otel_agents_langfuse_quality{gen_ai_agent_name="claude"} 0.75' in page
+    assert "otel_agents_bridge_scores_sent_total" in page  # its own, beside them
+
+
+def _direct_text(url: str) -> str:
+    with _direct.open(url, timeout=10) as answer:
+        return str(answer.read().decode())
