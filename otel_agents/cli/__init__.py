@@ -34,6 +34,8 @@ _COMMANDS = {
     "prompts": "prompts",
     "failures": "failures",
     "replay": "replay",
+    "prices": "prices",
+    "reconcile": "reconcile",
 }
 
 
