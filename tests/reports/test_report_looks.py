@@ -37,6 +37,7 @@ def page_file(month: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
         rollup,
         since=history.SINCE,
         until=history.UNTIL,
+        by="model",  # the longest names
         plans=Plans((Plan("copilot", 10.0, agents=("copilot",)),)),
         source="http://127.0.0.1:3000",
         generated=datetime(2026, 5, 1, tzinfo=UTC),
@@ -106,6 +107,6 @@ def test_every_mark_has_its_numbers(browser: Browser, page_file: Path) -> None:
     page, _ = opened(browser, page_file, 1280, "light")
     titles = page.locator("svg title").all_text_contents()
     assert "01 Apr: $0.0560" in titles
-    assert "gemini: 396 succeeded, 54 failed" in titles
-    assert any(title.startswith("claude: 0.920 of 150 scored tasks, 95 % between") for title in titles)
+    assert "gemini-2.5-flash: 450 succeeded, 0 failed" in titles
+    assert any(title.startswith("claude-sonnet-4-5: 0.920 of 150 scored tasks, 95 % between") for title in titles)
     page.close()
