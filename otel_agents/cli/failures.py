@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from otel_agents.failures.finding import Attempt, Failure
+    from otel_agents.failures.around import Attempt
+    from otel_agents.failures.finding import Failure
 
 _FORMATS = ("list", "table", "json")
 #: Characters of a prompt, an answer or a stack trace in a list.
@@ -77,8 +78,8 @@ def _print_failure(one: Failure) -> None:
         lines.append(("attempts", f"{len(one.attempts)}: " + ", ".join(map(_attempt, one.attempts))))
     if one.circuit is not None:
         count = "" if one.circuit.failures is None else f", {one.circuit.failures} failures"
-        state = f"{one.circuit.state} since {one.circuit.since:%Y-%m-%d %H:%M:%S}{count}"
-        lines.append(("circuit", state))
+        since = "" if one.circuit.since is None else f" since {one.circuit.since:%Y-%m-%d %H:%M:%S}"
+        lines.append(("circuit", f"{one.circuit.state}{since}{count}"))
     lines += [("after", seconds(one.latency)), ("trace", one.url)]
     lines.append(("stack", "\n".join((one.stacktrace or "").rstrip().splitlines()[-_STACK_LINES:])))
     for name, text in lines:
@@ -140,7 +141,11 @@ def _as_json(one: Failure) -> dict[str, object]:
         ],
         "circuit": None
         if circuit is None
-        else {"state": circuit.state, "failures": circuit.failures, "since": circuit.since.isoformat()},
+        else {
+            "state": circuit.state,
+            "failures": circuit.failures,
+            "since": circuit.since.isoformat() if circuit.since is not None else None,
+        },
         "trace_id": one.trace_id,
         "observation_id": one.observation_id,
         "url": one.url,

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from otel_agents.config import Settings
-    from otel_agents.prompts.figures import VersionFigures
     from otel_agents.prompts.pushing import Change, Moved
     from otel_agents.prompts.server import PromptServer
 
@@ -171,7 +168,7 @@ def compare(
     form: _Format = "table",
 ) -> None:
     """Compare versions by cost, quality, latency and success, from the calls that used them."""
-    from otel_agents.cli import project
+    from otel_agents.cli import project, prompt_figures
     from otel_agents.cli.output import print_table, wanted_format
     from otel_agents.cli.periods import moment
     from otel_agents.cli.progress import counting
@@ -186,11 +183,11 @@ def compare(
         rollup = reader.roll_up(since=start, progress=progress)
     found = figures.of_versions(rollup, name, numbers)
     if as_json:
-        rows = [_figures_json(one) for one in found]
+        rows = [prompt_figures.as_json(one) for one in found]
         print(json.dumps({"prompt": name, "since": start.isoformat(), "versions": rows}, indent=2))
         return
-    print_table(("", *(f"version {one.version}" for one in found)), _figures_table(found))
-    for note in _notes(found):
+    print_table(("", *(f"version {one.version}" for one in found)), prompt_figures.table(found))
+    for note in prompt_figures.notes(found):
         print(note, file=sys.stderr)
 
 
@@ -219,76 +216,6 @@ def _numbers(server: PromptServer, name: str, given: list[str]) -> list[int]:
             there = _versions(known)
             raise PromptError(f"prompt {name!r} has no version {digits}; it has the versions {there}")
     return list(dict.fromkeys(found)) or list(known)
-
-
-def _figures_table(found: list[VersionFigures]) -> list[tuple[str, ...]]:
-    from otel_agents.cli.output import counted, dollars, percent, seconds, whole
-
-    def row(title: str, say: Callable[[VersionFigures], str]) -> tuple[str, ...]:
-        return (title, *(say(one) for one in found))
-
-    def quality(one: VersionFigures) -> str:
-        if one.quality is None:
-            return "-"
-        width = f" ±{one.quality_error:.3f}" if one.quality_error is not None else ""
-        return f"{one.quality:.3f}{width} ({counted(len(one.qualities), 'score')})"
-
-    return [
-        row("calls", lambda one: str(one.calls)),
-        row("calls that succeeded", lambda one: percent(one.call_success)),
-        row("cost a call", lambda one: dollars(one.cost_per_call)),
-        row("tokens a call", lambda one: whole(one.tokens_per_call)),
-        row("latency a call, mean", lambda one: seconds(one.latency)),
-        row("latency a call, p95", lambda one: seconds(one.latency_p95)),
-        row("tasks", lambda one: str(one.tasks)),
-        row("tasks that succeeded", lambda one: percent(one.task_success)),
-        row("cost a task", lambda one: dollars(one.cost_per_task)),
-        row("quality", quality),
-        row("cost in total", lambda one: dollars(one.cost)),
-    ]
-
-
-def _figures_json(one: VersionFigures) -> dict[str, object]:
-    return {
-        "version": one.version,
-        "calls": one.calls,
-        "call_success": one.call_success,
-        "cost": one.cost,
-        "cost_per_call": one.cost_per_call,
-        "tokens_per_call": one.tokens_per_call,
-        "latency_mean": one.latency,
-        "latency_p95": one.latency_p95,
-        "tasks": one.tasks,
-        "task_success": one.task_success,
-        "cost_per_task": one.cost_per_task,
-        "quality": one.quality,
-        "quality_error": one.quality_error,
-        "quality_scores": len(one.qualities),
-        "unpriced_calls": one.unpriced,
-        "mixed_tasks": one.mixed,
-    }
-
-
-def _notes(found: list[VersionFigures]) -> list[str]:
-    from otel_agents.cli.output import counted
-
-    notes = []
-    if not any(one.calls for one in found):
-        notes.append(
-            "no call with these versions in this time; a call is linked by `observer.prompt(...)`, or by "
-            "prompt_name and prompt_version of `context(...)`"
-        )
-    for one in found:
-        version = f"version {one.version}"
-        if one.unpriced:
-            notes.append(
-                f"{version}: {counted(one.unpriced, 'call')} without a price, so its cost is too low"
-            )
-        if one.mixed:
-            notes.append(
-                f"{version}: {counted(one.mixed, 'task')} used other versions, too, and count for none"
-            )
-    return notes
 
 
 def _changes(paths: list[Path], labels: list[str]) -> tuple[PromptServer, list[Change]]:

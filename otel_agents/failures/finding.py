@@ -7,16 +7,22 @@ another agent), the failure is *recovered*.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_agents import semconv
+from otel_agents.failures.around import (
+    Attempt,
+    Circuit,
+    attempts,
+    circuit_at,
+    circuit_changes,
+    circuit_said,
+)
 from otel_agents.langfuse import conversation
-from otel_agents.langfuse.recorded import Recorded, TraceReader, attribute
-from otel_agents.langfuse.rows import Observation, body_of, number
+from otel_agents.langfuse.recorded import Recorded, TraceReader
+from otel_agents.langfuse.rows import Observation
 
 if TYPE_CHECKING:
     from otel_agents.langfuse.reading import LangfuseReader, Progress
@@ -25,29 +31,6 @@ _ERRORS: Final = (
     {"type": "stringOptions", "column": "level", "operator": "any of", "value": ["ERROR"]},
     {"type": "stringObject", "column": "metadata", "key": "status", "operator": "=", "value": "error"},
 )
-_BREAKER: Final = "circuit_breaker"
-_ATTEMPT: Final = "attempt"
-#: A circuit stays in a state until something changes it; its last change is looked for this far back.
-_BREAKER_MEMORY: Final = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try: number from 1 where known, who made it, and how it ended."""
-
-    number: int | None
-    agent: str | None
-    status: str | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """A circuit breaker's last change before a failure ended."""
-
-    state: str
-    failures: int | None
-    since: datetime
 
 
 @dataclass(slots=True)
@@ -125,8 +108,12 @@ def find(
             break
     found.sort(key=lambda one: one.at, reverse=True)
     del found[limit:]
-    _add_circuits(reader, found)
+    if not found:
+        return []
+    ends = [one.at for one in found]
+    changes = circuit_changes(reader, min(ends), max(ends))
     for one in found:
+        one.circuit = circuit_at(changes, one.agent, one.at, one.circuit)
         one.url = traces.url(one.trace_id)
     return found
 
@@ -192,7 +179,8 @@ def _failure(recorded: Recorded, top: Observation, failed: set[str]) -> Failure:
         prompt=prompt.prompt if prompt is not None else None,
         answer=answer.readable() if answer is not None else None,
         recovered=len(around) > 1,
-        attempts=_attempts(recorded, top, inside, first("task_id")),
+        attempts=attempts(recorded, top, inside, first("task_id")),
+        circuit=circuit_said(top),
     )
 
 
@@ -223,71 +211,3 @@ def _stacktrace(one: Observation) -> str | None:
             if isinstance(value, str) and value and "stack" in key.lower():
                 return value
     return None
-
-
-def _attempts(
-    recorded: Recorded, top: Observation, inside: Sequence[Observation], task_id: str | None
-) -> list[Attempt]:
-    """What the app said of attempts at the task; else how often its model calls were sent."""
-    told = []
-    for one in recorded.observations:
-        body = _body(one) if one.type == "EVENT" and one.name == _ATTEMPT else None
-        if body is None or one.start > top.end:
-            continue
-        if task_id is None or body.get("task_id") in (None, task_id):
-            count = number(body.get("number"))
-            told.append(
-                Attempt(
-                    None if count is None else int(count),
-                    _text(body.get("agent")),
-                    _text(body.get("status")),
-                    _text(body.get("error")),
-                )
-            )
-    return told or [attempt for one in inside for attempt in _sent(one)]
-
-
-def _sent(call: Observation) -> Iterator[Attempt]:
-    """The sends of a model call that was sent more than once."""
-    try:
-        held = json.loads(attribute(call, semconv.EVENT_ATTEMPT) or "[]")
-    except (TypeError, ValueError):
-        return
-    for place, sent in enumerate(held if isinstance(held, list) else [], 1):
-        if isinstance(sent, dict):
-            error = sent.get(semconv.ERROR_TYPE) or sent.get(semconv.HTTP_STATUS_CODE)
-            count = number(sent.get("number"))
-            yield Attempt(place if count is None else int(count), None, None, _text(error))
-
-
-def _body(event: Observation) -> Mapping[str, Any]:
-    return body_of(event.input) or event.user_metadata()
-
-
-def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
-
-
-def _add_circuits(reader: LangfuseReader, found: Sequence[Failure]) -> None:
-    """Puts the state of each failure's agent's circuit at that time on it."""
-    if not found:
-        return
-    changes = sorted(
-        reader.observations(
-            since=min(one.at for one in found) - _BREAKER_MEMORY,
-            until=max(one.at for one in found) + timedelta(milliseconds=1),
-            filters=[
-                {"type": "stringOptions", "column": "type", "operator": "any of", "value": ["EVENT"]},
-                {"type": "string", "column": "name", "operator": "=", "value": _BREAKER},
-            ],
-            fields=("core", "basic", "io", "metadata"),
-        ),
-        key=lambda one: one.start,
-    )
-    for failure in found:
-        for change in changes:
-            body = _body(change)
-            if change.start <= failure.at and failure.agent and body.get("agent") == failure.agent:
-                failures = number(body.get("failure_count"))
-                state = _text(body.get("state")) or "unknown"
-                failure.circuit = Circuit(state, None if failures is None else int(failures), change.start)

@@ -101,9 +101,3 @@ def _refusal(base: str, status: int | None, body: Any) -> str:
     if status is not None and 200 <= status < 300:
         return f"{base} answers something else than Langfuse would; check LANGFUSE_BASE_URL"
     return f"Langfuse at {base} refuses (status {status}): {said(body)}"
-
-
-def trace_url(settings: Settings, trace_id: str, project_id: str | None) -> str:
-    """Where a trace is shown; without the project's id, where Langfuse finds that by itself."""
-    base = settings.langfuse_base_url
-    return f"{base}/project/{project_id}/traces/{trace_id}" if project_id else f"{base}/trace/{trace_id}"
