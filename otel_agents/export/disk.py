@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ _PAUSE: Final = 5.0
 _SIZE_KNOWN: Final = 10.0
 #: Seconds between two looks for files of processes that are gone.
 _LOOK: Final = 30.0
+#: Files that are tried before others get their turn with the disk.
+_AT_ONCE: Final = 10
 #: Share of the limit that is made free when it is reached.
 _ROOM: Final = 0.05
 
@@ -54,7 +57,7 @@ class Disk:
         self._gone = gone
         self.own: Spool | None = None
         self.leftover: Spool | None = None
-        self._waiting: Iterator[Spool] = iter(())
+        self._waiting: deque[Path] = deque()  # files that may be nobody's
         self._looked = -_LOOK
         self._failed: float | None = None
         self._said: set[str] = set()
@@ -93,15 +96,18 @@ class Disk:
 
     def front_of_leftover(self, limit: int) -> list[Entry]:
         """The oldest entries of a file whose process is gone; :attr:`leftover` is that file."""
-        while True:
-            if self.leftover is None and (found := self._next_leftover()) is not None:
-                self.leftover = found
+        if self.leftover is None and (found := self._next_leftover()) is not None:
+            self.leftover = found
+            try:
                 self._drop(found, found.expired(time.time() - self._limits.max_age), "too_old")
-            if self.leftover is None:
-                return []
-            if entries := self._front(self.leftover, limit, None):
-                return entries
+            except SpoolError as error:
+                self._trouble(error)
+        if self.leftover is None:
+            return []
+        entries = self._front(self.leftover, limit, None)
+        if not entries:
             self._let_go()
+        return entries
 
     def forget(self, spool: Spool, entries: Sequence[Entry]) -> None:
         """Deletes entries of ``spool`` whose fate is decided."""
@@ -122,8 +128,13 @@ class Disk:
                 return
             self._drop(self.own, old, "too_old")
 
-    def look_again(self) -> bool:
-        """Whether it is time to look for files of processes that are gone."""
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to send, or it is time to look for what other processes left."""
+        own = self.own is not None and self.own.count > 0
+        return own or self.leftover is not None or bool(self._waiting) or self._look_again()
+
+    def _look_again(self) -> bool:
         return time.monotonic() - self._looked >= _LOOK
 
     def close(self) -> None:
@@ -148,15 +159,17 @@ class Disk:
             return []
 
     def _next_leftover(self) -> Spool | None:
-        found = next(self._waiting, None)
-        if found is None and self.look_again():
+        if not self._waiting and self._look_again():
             self._looked = time.monotonic()
             leftovers.clear_locks(self.folder)
-            self._waiting = leftovers.adopted(self.folder, self._kind)
-            found = next(self._waiting, None)
-        if found is not None:
-            logger.info("otel-agents: sending %d that another process left in %s", found.count, found.path)
-        return found
+            own = self.own.path if self.own is not None else None
+            self._waiting = deque(path for path in leftovers.files(self.folder, self._kind) if path != own)
+        for _ in range(min(_AT_ONCE, len(self._waiting))):
+            found = leftovers.adopt(self._waiting.popleft())
+            if found is not None:
+                logger.info("otel-agents: sending what another process left: %s", found.path)
+                return found
+        return None
 
     def _let_go(self) -> None:
         if self.leftover is not None:

@@ -11,13 +11,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_agents.export.spool import NewerVersion, Spool, SpoolError
+from otel_agents.export.spool import Spool, SpoolError
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
@@ -112,23 +111,17 @@ def size_of(folder: Path, besides: Path | None = None) -> int:
     return total
 
 
-def adopted(folder: Path, kind: str) -> Iterator[Spool]:
-    """Files of ``kind`` whose processes are gone, one by one, oldest first; each is held by the taker."""
-    for path in files(folder, kind):
-        try:
-            spool = Spool.adopt(path)
-        except NewerVersion as error:
-            _say_once(str(path), str(error))
-            continue
-        except SpoolError as error:
-            _say_once(str(path), str(error))
-            continue
-        if spool is None:
-            continue
-        if not spool.count:
-            spool.close()
-            continue
-        yield spool
+def adopt(path: Path) -> Spool | None:
+    """The file of a process that is gone, held by the taker; None when there is nothing to be had of it."""
+    try:
+        spool = Spool.adopt(path)
+    except SpoolError as error:  # damaged, or of a newer version
+        _say_once(str(path), str(error))
+        return None
+    if spool is not None and not spool.count:
+        spool.close()
+        return None
+    return spool
 
 
 def clear_locks(folder: Path) -> None:

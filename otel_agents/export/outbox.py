@@ -126,21 +126,22 @@ class Outbox:
         if not self._over() or self._leave_to_disk() or (self.save() and self._leave_to_disk()):
             return
         with self._changed:
-            before = len(self._fresh)
             order = sorted(self._fresh, key=lambda one: one.rank if self._limits.by_value else 0)
-            spans = before
+            gone = 0
             for one in order:
-                if spans <= self._limits.memory_spans and self._bytes <= self._limits.memory_bytes:
+                if not self._over(gone):
                     break
                 one.settled = True
                 self._bytes -= one.size
-                spans -= 1
+                gone += 1
             self._fresh = deque(one for one in self._fresh if not one.settled)
             self._changed.notify_all()
-        self._lose(before - spans, "memory_full" if self._disk is None else "disk_failed")
+        self._lose(gone, "memory_full" if self._disk is None else "disk_failed")
 
-    def _over(self) -> bool:
-        return len(self._fresh) > self._limits.memory_spans or self._bytes > self._limits.memory_bytes
+    def _over(self, less: int = 0) -> bool:
+        flying = len(self._flying) if self._source is None else 0
+        spans = len(self._fresh) + flying - less
+        return spans > self._limits.memory_spans or self._bytes > self._limits.memory_bytes
 
     def _leave_to_disk(self) -> bool:
         with self._changed:
@@ -238,9 +239,7 @@ class Outbox:
         with self._changed:
             now = time.monotonic()
             disk = self._disk
-            work = bool(self._fresh) or (
-                disk is not None and bool((disk.own and disk.own.count) or disk.leftover or disk.look_again())
-            )
+            work = bool(self._fresh) or (disk is not None and disk.has_work)
             ready = self._ready_at()
             if work and now >= ready:
                 return True

@@ -130,8 +130,8 @@ class Spool:
         if lock is None:
             return None
         try:
-            if not path.exists():
-                _remove(path)
+            if not path.stat().st_size and not path.with_name(path.name + "-wal").exists():
+                _remove(path)  # its process was gone before it had written anything
                 os.close(lock)
                 return None
             return cls(path, lock, _connect(path, durable=False, create=False))

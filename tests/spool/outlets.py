@@ -55,6 +55,7 @@ class Outlet:
             self.counts["of others"] += spans
 
     def put(self, *names: str, **attributes: Any) -> None:
+        self.outbox.start()
         self.outbox.put(entries(*names, **attributes))
 
     def flush(self, seconds: float = 10.0) -> tuple[int, int]:
