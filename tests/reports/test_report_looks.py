@@ -108,5 +108,6 @@ def test_every_mark_has_its_numbers(browser: Browser, page_file: Path) -> None:
     titles = page.locator("svg title").all_text_contents()
     assert "01 Apr: $0.0560" in titles
     assert "gemini-2.5-flash: 450 succeeded, 0 failed" in titles
-    assert any(title.startswith("claude-sonnet-4-5: 0.920 of 150 scored tasks, 95 % between") for title in titles)
+    quality = "claude-sonnet-4-5: 0.920 of 150 scored tasks, 95 % between"
+    assert any(title.startswith(quality) for title in titles)
     page.close()
