@@ -193,6 +193,8 @@ def _accounts(out: MutableMapping[str, Any]) -> None:
     cost = _number(out.get(sc.USAGE_COST))
     if COST not in out and cost is not None and 0 <= cost < 1e9:  # neither NaN nor infinite
         out[COST] = f'{{"total":{cost!r}}}'
+    elif cost is not None and not 0 <= cost < 1e9:
+        del out[sc.USAGE_COST]  # Langfuse reads it by itself, too, and would take it off what others cost
 
 
 def _prompt_link(out: MutableMapping[str, Any]) -> None:
