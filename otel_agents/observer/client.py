@@ -143,8 +143,13 @@ class LangfuseClient:
         """Ends the client's threads and connections."""
         with self._lock:
             made, self._made = self._made, None
-        if made is not None:
-            made.shutdown()
+        if made is None:
+            return
+        made.shutdown()
+        # The thread that refreshes prompts would wait for more until the process ends.
+        manager = getattr(getattr(made._resources, "prompt_cache", None), "_task_manager", None)
+        if manager is not None:
+            manager.shutdown()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

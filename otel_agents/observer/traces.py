@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
     from otel_agents.langfuse.reading import Task
+
+
+#: Seconds for one request, and for waiting between tries of one.
+_TIMEOUT: Final = 10.0
+_PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def read(
         many = [tags] if is_a(tags, str) else list(tags)
         filters.append({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": many})
     start = since if since is not None else datetime.now(UTC) - timedelta(days=1)
-    with LangfuseReader.from_settings(settings, timeout=10.0, patience=10.0) as reader:
+    with LangfuseReader.from_settings(settings, timeout=_TIMEOUT, patience=_PATIENCE) as reader:
         tasks = reader.tasks(since=start, until=until, filters=filters, content=True)
     rows = [_row(task) for task in reversed(tasks)]
     if name:
