@@ -73,6 +73,16 @@ class Recorded:
         outermost = [one for one in agents if not any(outer.type in _RUNS for outer in self.above(one))]
         return next(iter(outermost or tops), None)
 
+    def agent(self, one: Observation) -> str | None:
+        """Whose work ``one`` is: the name on it, else on what is around it."""
+        for at in (one, *self.above(one)):
+            named = at.own("agent")
+            if named is None and at.type == "AGENT":
+                named = at.name.removeprefix("invoke_agent ") or None
+            if named is not None:
+                return str(named)
+        return None
+
     def calls(self, top: Observation) -> list[Observation]:
         """Model calls at and below ``top``, by start."""
         return [one for one in self.inside(top) if one.type in _CALLS]

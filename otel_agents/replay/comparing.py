@@ -38,13 +38,11 @@ def recorded_side(plan: Plan, scores: Sequence[ScoreRow]) -> Side:
     costs = [one.cost for one in inside if one.cost is not None]
     tokens = [one.tokens for one in inside if one.usage]
     failed = source.level == "ERROR" or source.own("status") == "error"
-    # The name of an agent is on everything below it.
-    agent = source.own("agent")
     said = conversation.parse(source.output, "assistant")
     around = plan.recorded.top() if plan.how == "model" else None
     return Side(
         trace_id=plan.recorded.trace_id,
-        agent=None if agent is None else str(agent),
+        agent=plan.recorded.agent(source),
         model=next((one.model for one in (source, *inside) if one.model), None),
         status="error" if failed else "success",
         latency=max((source.end - source.start).total_seconds(), 0.0),

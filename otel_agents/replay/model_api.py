@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from inspect import signature
@@ -101,23 +102,29 @@ def send(api: str, arguments: Mapping[str, Any], timeout: float) -> Result:
         raise ReplayError(f"OpenAI's SDK does not start: {error}; set OPENAI_API_KEY") from None
     with client:
         if api == "openai_responses":
-            response = client.responses.create(**_known(client.responses.create, arguments))
+            known = _known(client.responses.create, arguments)
+            started = time.perf_counter()
+            response = client.responses.create(**known)
+            took = time.perf_counter() - started
             lines = [response.output_text] if response.output_text else []
             lines += [
                 f"{one.name}({_tidy(one.arguments)})"
                 for one in response.output
                 if one.type == "function_call"
             ]
-            return Result("\n".join(lines), model=response.model)
-        create = client.chat.completions.create
-        completion = create(**_known(create, arguments))
+            return Result("\n".join(lines), model=response.model, latency=took)
+        known = _known(client.chat.completions.create, arguments)
+        started = time.perf_counter()
+        completion = client.chat.completions.create(**known)
+        took = time.perf_counter() - started
         message = completion.choices[0].message
         lines = [message.content or message.refusal or ""]
         for call in message.tool_calls or ():
             function: Any = getattr(call, "function", None)
             if function is not None:
                 lines.append(f"{function.name}({_tidy(function.arguments)})")
-        return Result("\n".join(line for line in lines if line), model=completion.model)
+        answer = "\n".join(line for line in lines if line)
+        return Result(answer, model=completion.model, latency=took)
 
 
 def _send_anthropic(arguments: Mapping[str, Any], timeout: float) -> Result:
@@ -128,17 +135,20 @@ def _send_anthropic(arguments: Mapping[str, Any], timeout: float) -> Result:
     except anthropic.AnthropicError as error:
         raise ReplayError(f"Anthropic's SDK does not start: {error}; set ANTHROPIC_API_KEY") from None
     with client:
+        known = _known(client.messages.create, arguments)
+        started = time.perf_counter()
         try:
-            message = client.messages.create(**_known(client.messages.create, arguments))
+            message = client.messages.create(**known)
         except TypeError as error:  # how this SDK says that it has no key
             raise ReplayError(f"Anthropic's SDK sends nothing: {error}; set ANTHROPIC_API_KEY") from None
+        took = time.perf_counter() - started
     lines = []
     for block in message.content:
         if block.type == "text":
             lines.append(block.text)
         elif block.type == "tool_use":
             lines.append(f"{block.name}({json.dumps(block.input, ensure_ascii=False)})")
-    return Result("\n".join(lines), model=message.model)
+    return Result("\n".join(lines), model=message.model, latency=took)
 
 
 def _known(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def make(recorded: Recorded, wanted: Wanted) -> Plan:
     top = recorded.top()
     if top is None:
         raise ReplayError(f"trace {recorded.trace_id} holds only events; there is nothing to replay")
-    agent = _agent_of(top)
+    agent = recorded.agent(top)
     if wanted.observation is None:
         if wanted.command is not None:
             run = command_runner(wanted.command)
@@ -176,7 +176,7 @@ def _call(recorded: Recorded, top: Observation, wanted: str | None) -> Observati
         return named
     calls = [one for one in recorded.calls(top) if one.type == "GENERATION"]
     if not calls:
-        agent = _agent_of(top)
+        agent = recorded.agent(top)
         whose = f" of {agent!r}" if agent else ""
         raise ReplayError(
             f"trace {recorded.trace_id} has no model call, and no runner{whose} is registered; give --agent "
@@ -201,13 +201,6 @@ def _notes_on_tools(call: Observation, said: Conversation) -> tuple[str, ...]:
     if called and not said.tools:
         return ("the tools that were offered were not recorded, so the replay offers none",)
     return ()
-
-
-def _agent_of(top: Observation) -> str | None:
-    named = top.own("agent")
-    if named is None and top.type == "AGENT":
-        named = top.name.removeprefix("invoke_agent ") or None
-    return None if named is None else str(named)
 
 
 def _provider_of(model: str | None) -> str | None:

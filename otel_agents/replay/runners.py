@@ -34,12 +34,15 @@ class Result:
         tokens: total, or a mapping such as ``{"input": 10, "output": 5}``; None when not known.
         cost: US dollars; None when not known.
         model: that answered; None when not known.
+        latency: seconds, without what is not the agent's own (the start of an SDK); None takes the time
+            that the runner took.
     """
 
     output: str
     tokens: int | Mapping[str, int] | None = None
     cost: float | None = None
     model: str | None = None
+    latency: float | None = None
 
 
 def register(name: str, run: Run) -> None:

@@ -78,7 +78,7 @@ def run(plan: Plan, timeout: float = 600.0) -> Outcome:
             running.set_error(error)
             running.update(metadata={"status": "error"})
         else:
-            outcome.latency = time.perf_counter() - started
+            outcome.latency = time.perf_counter() - started if result.latency is None else result.latency
             outcome.output, outcome.model = result.output, result.model or plan.model
             running.update(output=result.output, metadata={"status": "success"})
             _account(plan, result, counted)

@@ -193,6 +193,8 @@ def test_a_call_is_made_again_as_it_was(
         two["input"] + two["output"],
     )
     assert (before["trace_id"], before["status"], after["status"]) == (old, "success", "success")
+    assert before["agent"] == after["agent"] == "helper"
+    assert 0 < after["latency"] < 5
     assert before["output"] == after["output"]
     assert (found["diff"], found["error"]) == ("", None)
 
