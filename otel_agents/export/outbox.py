@@ -139,8 +139,8 @@ class Outbox:
         self._lose(gone, "memory_full" if self._disk is None else "disk_failed")
 
     def _over(self, less: int = 0) -> bool:
-        flying = len(self._flying) if self._source is None else 0
-        spans = len(self._fresh) + flying - less
+        # What is in flight comes on top for as long as it is: it is older, but cannot give way.
+        spans = len(self._fresh) - less
         return spans > self._limits.memory_spans or self._bytes > self._limits.memory_bytes
 
     def _leave_to_disk(self) -> bool:
@@ -325,6 +325,7 @@ class Outbox:
             self._note("quarantined" if is_kept else "dropped", 1, answer.reason, own)
         if report.problem is not None:
             self._failed(report.problem, seconds)
+            self._relieve()
         elif self._failures:
             logger.warning("otel-agents: the backend takes spans again")
             self._failures, self._not_before, self._asked_until = 0, 0.0, 0.0
