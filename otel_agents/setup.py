@@ -65,6 +65,7 @@ def configure(
     """
     global _configured
     from otel_agents import config
+    from otel_agents.accounting import plans
 
     with _lock:
         if _configured is not None:
@@ -75,10 +76,12 @@ def configure(
         resolved = config.resolve(settings)
         for warning in resolved.warnings:
             logger.warning("otel-agents: %s", warning)
+        known_plans = plans.load(resolved)
         made = _build(resolved, redact)
         runtime.replace(made)
         _configured = made
         gate.apply(resolved)
+        plans.announce(known_plans, made)
         _register_process_hooks()
         if resolved.enabled:
             made.worker.submit(_warm_up)
@@ -303,6 +306,7 @@ def _add_events(made: Runtime, resource: Resource) -> None:
         from otel_agents.langfuse.scores import ScoreSender
 
         made.scores = ScoreSender.from_settings(settings)
+        made.scores.start_for_leftovers()
         return
     exporter = exporters.log_exporter(settings)
     if exporter is None:
@@ -322,11 +326,6 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     from otel_agents.tracing.contexts import attributes as inherited
 
     settings = made.settings
-    if settings.mode == "direct" and providers.holds_langfuse_processor():
-        logger.warning(
-            "otel-agents: the Langfuse SDK already exports this app's spans; not exporting them twice"
-        )
-        return
     exporter: SpanExporter | Callable[[Note], Outbox] | None = exporters.span_exporter(settings)
     if exporter is None:
         connect = exporters.span_sender(settings)

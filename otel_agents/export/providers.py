@@ -77,13 +77,6 @@ def detach(processor: SpanProcessor) -> None:
         group._span_processors = tuple(one for one in processors if one is not processor)
 
 
-def holds_langfuse_processor() -> bool:
-    """Whether the global provider already sends to Langfuse through the Langfuse SDK's own processor."""
-    group = getattr(trace.get_tracer_provider(), "_active_span_processor", None)
-    processors = getattr(group, "_span_processors", ())
-    return any(type(one).__name__ == "LangfuseSpanProcessor" for one in processors)
-
-
 def _attach(provider: Any, processor: SpanProcessor, target: Target | None) -> bool:
     add = getattr(provider, "add_span_processor", None)
     if add is None:

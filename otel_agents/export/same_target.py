@@ -8,19 +8,22 @@ ended (content, the usage of a stream), which nobody else's exporter sees.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 logger = logging.getLogger(__name__)
 
+_warned = False
 #: Objects looked at in search of exporters; what wraps more than these is left alone.
 _LIMIT: Final = 200
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LANGFUSE: Final = "/api/public/otel/v1/traces"
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -62,20 +65,25 @@ def silence(provider: Any, target: Target) -> None:
 
 
 def restore(provider: Any) -> None:
-    """Lets them all send again."""
+    """Lets them all send again what ends from now on; what has ended by now went our way."""
     add = getattr(provider, "add_span_processor", None)
     if isinstance(add, _Watched):
         del provider.add_span_processor
     for exporter in _exporters(provider):
-        if isinstance(vars(exporter).get("export"), _Silent):
-            del exporter.export
+        if isinstance(silent := vars(exporter).get("export"), _Silent):
+            silent.until = silent.until or time.time_ns()
 
 
 def _silence_below(one: object, target: Target) -> None:
     try:
         for exporter in _exporters(one):
-            if _target(exporter) == target and not isinstance(exporter.export, _Silent):
-                exporter.export = _Silent()  # type: ignore[method-assign]
+            if (theirs := _target(exporter)) != target:
+                _warn_of_langfuse(theirs, target)
+                continue
+            if isinstance(export := exporter.export, _Silent):
+                export.until = None
+            else:
+                exporter.export = _Silent(export)  # type: ignore[method-assign]
                 logger.info(
                     "otel-agents: %s sends nothing more to %s: these spans go there through otel-agents",
                     type(exporter).__qualname__,
@@ -85,11 +93,32 @@ def _silence_below(one: object, target: Target) -> None:
         logger.debug("otel-agents: could not look for other exporters", exc_info=True)
 
 
-class _Silent:
-    """Stands in for an exporter's ``export``."""
+def _warn_of_langfuse(theirs: Target | None, ours: Target) -> None:
+    """Where our Collector sends is not known here; silencing the Langfuse SDK could lose spans."""
+    global _warned
+    if theirs is None or not theirs.place[2].endswith(_LANGFUSE) or ours.place[2].endswith(_LANGFUSE):
+        return
+    if not _warned:
+        _warned = True
+        logger.warning(
+            "otel-agents: the Langfuse SDK sends this app's spans to %s itself; if the Collector sends them "
+            "to the same project, set LANGFUSE_TRACING_ENABLED=false so that they arrive once",
+            theirs.place[0],
+        )
 
-    def __call__(self, spans: object, *_: object, **__: object) -> SpanExportResult:
-        return SpanExportResult.SUCCESS
+
+class _Silent:
+    """Stands before an exporter's ``export``; lets spans through that end after ``until`` (nanoseconds)."""
+
+    def __init__(self, export: Callable[[Sequence[ReadableSpan]], SpanExportResult]) -> None:
+        self._export = export
+        self.until: int | None = None
+
+    def __call__(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        until = self.until
+        if until is None or not (later := [one for one in spans if (one.end_time or 0) > until]):
+            return SpanExportResult.SUCCESS
+        return self._export(later)
 
 
 class _Watched:
