@@ -314,7 +314,7 @@ BUDGET_ALERTS: Final = Definition(
     ("budget", "period", "threshold"),
 )
 PLAN_FEE: Final = Definition(
-    "otel_agents.plan.fee", "gauge", "{USD}", "Flat fee of a plan for 30 days", ("plan",)
+    "otel_agents.plan.fee", "gauge", "{USD}", "Flat fee of a plan for a month", ("plan",)
 )
 BUDGET_BLOCKED: Final = Definition(
     "otel_agents.budget.blocked",

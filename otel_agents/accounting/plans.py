@@ -35,10 +35,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from otel_agents import metrics
 from otel_agents.accounting import files
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
+    from otel_agents.runtime import Runtime
 
 SETTING: Final = "OTEL_AGENTS_PLANS_FILE"
 _KEYS: Final = ("agents", "fee", "limits", "models", "providers")
@@ -235,6 +237,12 @@ def spread(plans: Plans, tasks: Iterable[Task], since: datetime, until: datetime
         day["tasks"] += 1
         day["tokens"] += int(tokens)
     return Spread(plans, uses, metered, uncovered + sum(use.fee for use in uses))
+
+
+def announce(plans: Plans, running: Runtime) -> None:
+    """Has every plan's fee told as a gauge, for dashboards that show plans beside the metered cost."""
+    for plan in plans.plans:
+        running.instruments.count(metrics.PLAN_FEE, plan.fee, {"plan": plan.name})
 
 
 def months_between(since: datetime, until: datetime) -> float:

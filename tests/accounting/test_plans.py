@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import otel_agents
+from otel_agents import setup
 from otel_agents.accounting import plans
 from otel_agents.config import ConfigError, resolve
+from otel_agents.testing import AgentSpans
 
 FILE = """
 [plans.copilot]
@@ -140,3 +143,19 @@ def test_mistakes_name_file_and_key(tmp_path: Path, text: str, said: str) -> Non
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="OTEL_AGENTS_PLANS_FILE"):
         plans.load(resolve({"plans_file": tmp_path / "none.toml"}, environ={}, dotenv=False))
+
+
+def test_fees_are_a_gauge(tmp_path: Path, agent_spans: AgentSpans) -> None:
+    plans.announce(load(tmp_path), agent_spans.runtime)
+    fees = {
+        one["plan"]: agent_spans.metric("otel_agents.plan.fee", one).sum
+        for one in agent_spans.metric_attributes("otel_agents.plan.fee")
+    }
+    assert fees == {"copilot": 10, "claude-pro": 20, "gemini-free": 0}
+
+
+def test_configure_refuses_a_bad_file(clean_globals: None, tmp_path: Path) -> None:
+    (tmp_path / "plans.toml").write_text("[plans.x]\nfee = -1\n")
+    with pytest.raises(ConfigError, match=r"plans\.x\.fee must be"):
+        otel_agents.configure(plans_file=tmp_path / "plans.toml")
+    assert not setup.configured()
