@@ -252,9 +252,12 @@ def test_through_a_real_collector_with_everything_behind_it_failing(
             run(number)
         otel_agents.flush(20)
         bridge.start()
+        assert collector.process is not None
+        collector.process.send_signal(signal.SIGSTOP)  # or it might come before the faults
         with backend_at(backend_port, tmp_path) as backend:
             backend.backend.faults.add(Fault("/api/public/otel", status=500, times=2))
             backend.backend.faults.add(Fault("/api/public/otel", status=401, times=2))
+            collector.process.send_signal(signal.SIGCONT)
             wait_for(lambda: len(read_back(backend_port)) == 10, "all scores", timeout=90)
             api = client(backend_port)
             wait_for(lambda: len(api.observations.get_many().data) >= 10, "all spans", timeout=90)
