@@ -199,7 +199,8 @@ def token_reduction(
     if execution is not None:
         execution.note({"compression_ratio": ratio, "token_reduction": reduction})
     labels = {**contexts.labels(_inside(told)), semconv.AGENT_NAME: whose}
-    _count(metrics.TOKEN_REDUCTION, reduction, labels, told)
+    if ratio is not None:
+        _count(metrics.TOKEN_REDUCTION, ratio, labels, told)
     _count(metrics.ORIGINAL_TOKENS, before, labels, told)
     _count(metrics.ACTUAL_TOKENS, after, labels, told)
 

@@ -221,7 +221,7 @@ def test_token_reduction(
     claude = {"gen_ai.agent.name": "claude"}
     assert agent_spans.metric("otel_agents.token_reduction.original_tokens", claude).sum == 3800
     assert agent_spans.metric("otel_agents.token_reduction.actual_tokens", claude).sum == 1000
-    assert agent_spans.metric("otel_agents.token_reduction", claude).measurements == 1
+    assert agent_spans.metric("otel_agents.token_reduction", claude) == (1, 3.8)
     for original, actual in ((0, 5), (-1, 5), (5, -1), ("many", 5), (5, None)):
         observer.track_token_reduction(original, actual)
     assert len(warnings()) == 1
@@ -229,8 +229,10 @@ def test_token_reduction(
 
 
 def test_more_tokens_than_before_is_no_gain(observer: LangfuseObserver, agent_spans: AgentSpans) -> None:
-    observer.track_token_reduction(100, 150, task_id="t1", agent="claude")
-    assert body(agent_spans, "token_reduction")["reduction"] == -0.5
+    observer.track_token_reduction(100, 200, task_id="t1", agent="claude")
+    assert body(agent_spans, "token_reduction")["reduction"] == -1
+    observer.track_token_reduction(100, 0, task_id="t1", agent="claude")
+    assert agent_spans.metric("otel_agents.token_reduction") == (1, 0.5), "of nothing there is no ratio"
 
 
 class Hostile:
