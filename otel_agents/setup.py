@@ -397,14 +397,16 @@ def _before_fork() -> None:
     warm.wait(5.0)
     if _configured is not None:
         _configured.worker.before_fork()
-        if _configured.pipeline is not None:
-            _configured.pipeline.before_fork()
+        for one in (_configured.pipeline, _configured.scores):
+            if one is not None:
+                one.before_fork()
 
 
 def _after_fork_in_parent() -> None:
     if _configured is not None:
-        if _configured.pipeline is not None:
-            _configured.pipeline.after_fork_in_parent()
+        for one in (_configured.pipeline, _configured.scores):
+            if one is not None:
+                one.after_fork_in_parent()
         _configured.worker.after_fork_in_parent()
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.export.result import ScoreResult
 from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch, pause
+from otel_agents.langfuse.score_disk import ScoreDisk
 from otel_agents.langfuse.score_events import NotAScore, Score, score_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ MAX_QUEUE: Final = 10_000
 
 #: Seconds that a score waits for others to share its request.
 _DELAY: Final = 1.0
+#: Seconds between two looks for scores that other processes left.
+_LOOK: Final = 30.0
 
 _Event = tuple[Mapping[str, Any], str | None, str | None, int]
 
@@ -40,6 +43,8 @@ class ScoreSender:
         environment: for scores whose event names none.
         max_queue: scores kept while Langfuse does not answer; what comes on top is dropped and counted.
         delay: seconds that a score waits for others to share its request.
+        disk: makes the place where scores wait while Langfuse does not answer, given whom to tell of
+            losses; without it, and where it makes none, they wait in memory.
     """
 
     def __init__(
@@ -49,23 +54,30 @@ class ScoreSender:
         environment: str | None = None,
         max_queue: int = MAX_QUEUE,
         delay: float = _DELAY,
+        disk: Callable[[Callable[[int, str], None]], ScoreDisk | None] = lambda _: None,
     ) -> None:
         self._connect = connect
         self._environment = environment
         self._max_queue = max_queue
         self._delay = delay
+        self._disk = disk(lambda scores, reason: self._drop(reason, scores))
         self._reset()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ScoreSender:
         """A sender to the settings' Langfuse project."""
-        return cls(lambda: connect(settings), environment=settings.environment)
+        return cls(
+            lambda: connect(settings),
+            environment=settings.environment,
+            disk=lambda lost: ScoreDisk.from_settings(settings, lost),
+        )
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._changed = threading.Condition()
         self._events: deque[_Event] = deque()
         self._batch: list[Score] = []  # in flight, or to be tried again
+        self._from_disk = False  # the batch is
         self._counts: Counter[str] = Counter()
         self._said: set[str] = set()
         self._flushing = 0
@@ -111,26 +123,44 @@ class ScoreSender:
             self._hurry = True
             self._changed.notify_all()
             try:
-                while (self._events or self._batch) and (left := deadline - time.monotonic()) > 0:
+                while self._in_memory() and (left := deadline - time.monotonic()) > 0:
                     self._changed.wait(left)
             finally:
                 self._flushing -= 1
             counts, self._counts = self._counts, Counter()
-            pending = len(self._events) + len(self._batch)
-        return ScoreResult(counts["delivered"], pending, counts["dropped"])
+            pending = self._in_memory()
+        return ScoreResult(counts["delivered"], pending, counts["dropped"], self._on_disk())
+
+    def _in_memory(self) -> int:
+        return len(self._events) + (0 if self._from_disk else len(self._batch))
+
+    def _on_disk(self) -> int:
+        return self._disk.waiting if self._disk is not None else 0
+
+    def start_for_leftovers(self) -> None:
+        """Has what other processes left sent, if there is any; nothing else starts before the first score."""
+        if self._disk is not None and self._disk.has_leftovers:
+            with self._changed:
+                if self._thread is None and not self._closed:
+                    self._start()
 
     def finish(self, timeout: float) -> ScoreResult:
         """Sends what is queued for at most ``timeout`` seconds, then stops; says what became of it."""
         flushed = self.flush(timeout)
-        self.close()
+        spooled = self.close()
         counts = self._counts
-        return ScoreResult(flushed.delivered + counts["delivered"], 0, flushed.dropped + counts["dropped"])
+        return ScoreResult(
+            flushed.delivered + counts["delivered"], 0, flushed.dropped + counts["dropped"], spooled
+        )
 
-    def close(self, timeout: float = 2.0) -> None:
-        """Stops. What is still queued is tried once more; what then is left is lost, and said.
+    def close(self, timeout: float = 2.0) -> int:
+        """Stops. What is still queued is tried once more; what then is left is saved, or lost and said.
 
         Args:
             timeout: seconds for that try.
+
+        Returns:
+            Scores that wait on disk.
         """
         self._check_process()
         with self._changed:
@@ -139,8 +169,16 @@ class ScoreSender:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
+        if self._disk is None or not self._save():
+            self._give_up()
+        spooled = self._on_disk()
+        if self._disk is not None:
+            self._disk.close()
+        return spooled
+
+    def _give_up(self) -> None:
         with self._changed:
-            lost = len(self._events) + len(self._batch)
+            lost = self._in_memory()
             if lost:
                 self._events.clear()
                 self._batch = []
@@ -148,9 +186,21 @@ class ScoreSender:
                 logger.warning("otel-agents: %d scores were not sent before the end", lost)
             self._changed.notify_all()
 
+    def before_fork(self) -> None:
+        """Waits until nothing of ours is in the middle of something that a child cannot go on with."""
+        if self._disk is not None:
+            self._disk.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on."""
+        if self._disk is not None:
+            self._disk.after_fork_in_parent()
+
     def after_fork(self) -> None:
         """Makes a forked child's copy fit for use: the queue is the parent's to send."""
         closed = self._closed
+        if self._disk is not None:
+            self._disk.after_fork()
         self._reset()
         self._closed = closed
 
@@ -164,8 +214,9 @@ class ScoreSender:
             self._thread.start()
         except RuntimeError:  # the interpreter is about to end
             self._thread = None
-            self._events.pop()
-            self._drop("no thread can be started any more")
+            if self._events:
+                self._events.pop()
+                self._drop("no thread can be started any more")
 
     def _drop(self, reason: str, scores: int = 1) -> None:
         self._counts["dropped"] += scores
@@ -195,6 +246,8 @@ class ScoreSender:
                 failures = 0
                 continue
             failures += 1
+            if self._disk is not None:
+                self._save()
             if failures == 1:
                 logger.warning("otel-agents: scores wait for Langfuse: %s", outcome.problem)
             if self._closed:
@@ -208,8 +261,11 @@ class ScoreSender:
         with self._changed:
             while not self._batch:
                 while not self._events and not self._closed:
+                    if self._disk is not None and self._disk.has_work and self._take_from_disk():
+                        return True
                     self._hurry = False
-                    self._changed.wait()
+                    more = self._disk is not None and self._disk.has_work
+                    self._changed.wait(None if self._disk is None else 0.05 if more else _LOOK)
                 if not self._events:
                     return False
                 if len(self._events) < BATCH and not (self._flushing or self._closed):
@@ -238,14 +294,40 @@ class ScoreSender:
         self._batch.append(score)
         return True
 
+    def _take_from_disk(self) -> bool:
+        assert self._disk is not None
+        self._batch = self._disk.take()
+        self._from_disk = bool(self._batch)
+        return self._from_disk
+
     def _settle(self, delivered: int, rejected: Counter[str], unsent: list[Score]) -> None:
         with self._changed:
+            if self._disk is not None and self._from_disk:
+                self._disk.settle(unsent)
+                unsent, self._from_disk = [], False  # those are there still
             self._counts["delivered"] += delivered
             for reason, scores in rejected.items():
                 if scores:
                     self._drop(reason, scores)
             self._batch = unsent
             self._changed.notify_all()
+
+    def _save(self) -> bool:
+        """Puts what is queued on disk, in order; False when it takes nothing."""
+        assert self._disk is not None
+        with self._changed:
+            waiting = [] if self._from_disk else self._batch
+            while self._events:
+                self._batch = []
+                while self._events and self._take():
+                    pass
+                waiting += self._batch
+            if waiting and not self._disk.save(waiting):
+                self._batch = waiting
+                return False
+            self._batch, self._from_disk = [], False
+            self._changed.notify_all()
+            return True
 
     def _rest(self, seconds: float) -> None:
         """Waits before the next try; a new ``flush()`` has it come at once."""
