@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 logger = logging.getLogger(__name__)
 
-_warned = False
+_said: set[str] = set()
 #: Objects looked at in search of exporters; what wraps more than these is left alone.
 _LIMIT: Final = 200
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -77,6 +77,9 @@ def restore(provider: Any) -> None:
 def _silence_below(one: object, target: Target) -> None:
     try:
         for exporter in _exporters(one):
+            if getattr(exporter, "_mask_otel_spans", None) is not None:
+                _warn("the Langfuse SDK's mask_otel_spans does not see what otel-agents sends; give "
+                      "configure(redact=...) a function that masks")  # fmt: skip
             if (theirs := _target(exporter)) != target:
                 _warn_of_langfuse(theirs, target)
                 continue
@@ -95,16 +98,17 @@ def _silence_below(one: object, target: Target) -> None:
 
 def _warn_of_langfuse(theirs: Target | None, ours: Target) -> None:
     """Where our Collector sends is not known here; silencing the Langfuse SDK could lose spans."""
-    global _warned
-    if theirs is None or not theirs.place[2].endswith(_LANGFUSE) or ours.place[2].endswith(_LANGFUSE):
-        return
-    if not _warned:
-        _warned = True
-        logger.warning(
-            "otel-agents: the Langfuse SDK sends this app's spans to %s itself; if the Collector sends them "
-            "to the same project, set LANGFUSE_TRACING_ENABLED=false so that they arrive once",
-            theirs.place[0],
+    if theirs is not None and theirs.place[2].endswith(_LANGFUSE) and not ours.place[2].endswith(_LANGFUSE):
+        _warn(
+            f"the Langfuse SDK sends this app's spans to {theirs.place[0]} itself; if the Collector sends "
+            "them to the same project, set LANGFUSE_TRACING_ENABLED=false so that they arrive once"
         )
+
+
+def _warn(text: str) -> None:
+    if text not in _said:
+        _said.add(text)
+        logger.warning("otel-agents: %s", text)
 
 
 class _Silent:
@@ -138,7 +142,10 @@ def _target(exporter: SpanExporter) -> Target | None:
     endpoint = getattr(exporter, "_endpoint", None)
     if not isinstance(endpoint, str) or "otlp" not in type(exporter).__name__.lower():
         return None
-    headers = getattr(exporter, "_headers", None) or {}
+    # The exporter for HTTP leaves them to its client. Where they cannot be found, ours differ if there
+    # are any: better a span twice than none.
+    holders = (exporter, getattr(exporter, "_client", None))
+    headers = next((found for one in holders if (found := getattr(one, "_headers", None))), {})
     return Target.of(endpoint, dict(headers))
 
 
