@@ -116,7 +116,7 @@ def apply(settings: Any) -> None:
     Raises:
         otel_agents.ConfigError: one of them makes no sense.
     """
-    if not (armed or settings.budget or settings.guard):
+    if not settings.enabled or not (armed or settings.budget or settings.guard):
         return
     from otel_agents.budgets import ledger, loops
 

@@ -348,6 +348,7 @@ class Ledger:
         self._leaked.extend(self._stores.values())
         self._stores = {}
         self._reset()
+        runs.after_fork()
         for account in self._accounts.values():
             account.after_fork()
 

@@ -25,6 +25,12 @@ class Tally:
         self.passed: set[tuple[str, float]] = set()
 
 
+def after_fork() -> None:
+    """A child may have got the lock of a thread that it lacks."""
+    global _making
+    _making = threading.Lock()
+
+
 def charge(budget: Budget, run: AgentRun | None, nano: int, context: Context | None) -> None:
     """Adds what a call inside of ``run`` cost; nothing outside of runs."""
     if run is None:
