@@ -37,13 +37,14 @@ def langfuse(tmp_path: Path, clean_globals: None) -> Iterator[Langfuse]:
 
 
 @pytest.fixture
-def variables(langfuse: Langfuse, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def variables(langfuse: Langfuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment that the guide's .env makes; nothing serves /metrics."""
     made = {
         "LANGFUSE_PUBLIC_KEY": langfuse.backend.public_key,
         "LANGFUSE_SECRET_KEY": langfuse.backend.secret_key,
         "LANGFUSE_HOST": langfuse.backend.url,
         "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_AGENTS_HOME": str(tmp_path / "home"),
     }
     for name, value in made.items():
         monkeypatch.setenv(name, value)

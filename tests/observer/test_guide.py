@@ -20,11 +20,14 @@ import otel_agents
 from otel_agents import get_langfuse_observer, runtime
 from otel_agents.observer import LangfuseObserver
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow"),
+    pytest.mark.filterwarnings("ignore:(?s).*on_event is deprecated"),
+]
 
 # --- "Step 4: Test Connection" ---------------------------------------------------------------------
 
-TEST_CONNECTION = '''
+TEST_CONNECTION = """
 from otel_agents import get_langfuse_observer
 import asyncio
 
@@ -56,7 +59,7 @@ async def test_langfuse():
 
 if __name__ == "__main__":
     asyncio.run(test_langfuse())
-'''
+"""
 
 
 def run_script(tmp_path: Any, env: dict[str, str]) -> str:
@@ -356,9 +359,7 @@ def test_summary_route(observer: LangfuseObserver) -> None:
 
 
 def test_prompts(observer: LangfuseObserver, langfuse: Langfuse) -> None:
-    observer.langfuse.create_prompt(
-        name="layer-2-claude-v1", prompt="Be thorough.", labels=["production"]
-    )
+    observer.langfuse.create_prompt(name="layer-2-claude-v1", prompt="Be thorough.", labels=["production"])
     task = Task()
     # In orchestrator
     guideline = observer.langfuse.get_prompt("layer-2-claude-v1")
