@@ -27,6 +27,7 @@ _COMMANDS = {
     "up": "up",
     "down": "down",
     "status": "status",
+    "spool": "spool",
     "alerts": "alerts",
     "collector": "collector",
     "bridge": "bridge",

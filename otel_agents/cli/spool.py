@@ -1,0 +1,252 @@
+"""``otel-agents spool``: what waits on disk and what was refused; send it again, or delete it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_agents.config import Settings
+    from otel_agents.export.entries import Entry
+    from otel_agents.export.inventory import Contents
+    from otel_agents.export.sender import Sender
+
+#: Dead letters that are listed one by one.
+_LISTED = 20
+#: Seconds that scores get to be sent.
+_SCORES = 30.0
+
+_Destination = Annotated[
+    str | None, typer.Argument(help="A destination's key, as `spool show` prints it; all by default.")
+]
+
+
+def add(app: typer.Typer) -> None:
+    """Registers the commands."""
+    commands = typer.Typer(no_args_is_help=True, help="What waits on disk for the backend.")
+    commands.command("show")(show)
+    commands.command("retry")(retry)
+    commands.command("drop")(drop)
+    app.add_typer(commands, name="spool")
+
+
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what waits on disk, for which destination, and which spans were refused and why."""
+    settings = _settings()
+    found = _contents(settings, None)
+    if as_json:
+        print(json.dumps([_as_json(one) for one in found], indent=2))
+        return
+    if not any(one.files or one.dead for one in found):
+        print("nothing waits on disk")
+        return
+    for one in found:
+        _print(one)
+
+
+def retry() -> None:
+    """Send now what processes that are gone left, and what was refused, to the destination of the settings.
+
+    Exit status 1 when something is left.
+    """
+    from otel_agents.cli.errors import CommandError
+    from otel_agents.export import exporters, leftovers
+
+    settings = _settings()
+    destination = leftovers.destination_of(settings)
+    connect = exporters.span_sender(settings)
+    if destination is None or connect is None:
+        raise CommandError(
+            "nothing says where to send to; set OTEL_EXPORTER_OTLP_ENDPOINT, or LANGFUSE_PUBLIC_KEY and "
+            "LANGFUSE_SECRET_KEY"
+        )
+    key = destination.key
+    found = _contents(settings, key)
+    sender = connect()
+    try:
+        delivered, left = _retry_files(found, sender)
+        again, refused = _retry_dead(found, sender)
+    finally:
+        sender.close()
+    scores = _retry_scores(settings, found)
+    print(f"delivered {delivered + again} spans and {scores} scores to {destination.address}")
+    if left or refused:
+        raise CommandError(
+            f"{left} spans could not be sent yet and {refused} were refused again; "
+            "`otel-agents spool show` says why"
+        )
+
+
+def drop(
+    destination: _Destination = None,
+    dead: Annotated[bool, typer.Option("--dead", help="Only what was refused.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete what processes that are gone left, damaged files, and what was refused. It is lost then."""
+    from otel_agents.export import inventory
+
+    found = _contents(_settings(), destination)
+    files = [] if dead else [file for one in found for file in one.files if file.state != "in use"]
+    letters = [letter for one in found for letter in one.dead]
+    spans = sum(file.count for file in files)
+    if not files and not letters:
+        print("nothing to delete")
+        return
+    question = f"Delete {len(files)} files with {spans} spans and scores, and {len(letters)} refused spans?"
+    if not yes and not typer.confirm(question):
+        raise typer.Exit(1)
+    for file in files:
+        inventory.delete(file)
+    for letter in letters:
+        letter.path.unlink(missing_ok=True)
+    print(f"deleted {len(files)} files with {spans} spans and scores, and {len(letters)} refused spans")
+
+
+def _settings() -> Settings:
+    from otel_agents.config import resolve
+
+    return resolve()
+
+
+def _contents(settings: Settings, key: str | None) -> list[Contents]:
+    from otel_agents.cli.errors import CommandError
+    from otel_agents.export import inventory, leftovers
+
+    root = leftovers.root_of(settings)
+    found = [one for one in inventory.contents(root) if key is None or one.key == key]
+    if key is not None and not found:
+        raise CommandError(f"{key} is no destination in {root}; `otel-agents spool show` lists them")
+    return found
+
+
+def _print(one: Contents) -> None:
+    where = one.destination
+    name = f"{where.kind} {where.address} {where.project}".strip() if where else "unknown"
+    print(f"{one.key}  {name}")
+    for state in ("in use", "left", "damaged", "newer"):
+        files = [file for file in one.files if file.state == state]
+        if not files:
+            continue
+        oldest = min((file.oldest for file in files if file.oldest), default=None)
+        age = f", oldest {_ago(oldest)}" if oldest else ""
+        kinds = {kind: sum(file.count for file in files if file.kind == kind) for kind in ("spans", "scores")}
+        what = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count) or "nothing readable"
+        size = sum(file.size for file in files)
+        print(f"  {state:<8} {len(files)} files, {what}, {size / 1024:.0f} KiB{age}")
+    for letter in one.dead[-_LISTED:]:
+        print(f"  refused  {letter.name} ({letter.trace_id} {letter.span_id}): {letter.message}")
+    if len(one.dead) > _LISTED:
+        print(f"  refused  and {len(one.dead) - _LISTED} earlier ones")
+
+
+def _ago(at: float) -> str:
+    seconds = max(time.time() - at, 0.0)
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _as_json(one: Contents) -> dict[str, Any]:
+    where = one.destination
+    return {
+        "key": one.key,
+        "destination": None
+        if where is None
+        else {"kind": where.kind, "address": where.address, "project": where.project},
+        "files": [
+            {
+                "path": str(file.path),
+                "kind": file.kind,
+                "state": file.state,
+                "count": file.count,
+                "bytes": file.size,
+                "oldest": file.oldest,
+            }
+            for file in one.files
+        ],
+        "refused": [
+            {
+                "path": str(letter.path),
+                "name": letter.name,
+                "trace_id": letter.trace_id,
+                "span_id": letter.span_id,
+                "reason": letter.reason,
+                "message": letter.message,
+                "at": letter.at,
+            }
+            for letter in one.dead
+        ],
+    }
+
+
+def _retry_files(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
+    """Sends the spans that were left; answers how many were delivered and how many are left."""
+    from otel_agents.export import dead_letters, leftovers
+    from otel_agents.export.delivery import deliver
+
+    delivered = left = 0
+    for file in (file for one in found for file in one.files):
+        if file.kind != "spans" or file.state != "left":
+            continue
+        spool = leftovers.adopt(file.path)
+        if spool is None:
+            continue
+        try:
+            while batch := spool.front(256, 3 * 1024**2):
+                report = deliver(sender, batch)
+                for entry, answer in report.refused:
+                    dead_letters.write(file.path.parent, entry, answer.reason, answer.message)
+                decided = [*report.delivered, *(entry for entry, _ in report.refused)]
+                spool.remove([entry.row for entry in decided if entry.row is not None])
+                delivered += len(report.delivered) - report.rejected
+                if report.problem is not None:
+                    print(f"{file.path.name}: {report.problem.message}")
+                    break
+            left += spool.count
+        finally:
+            spool.close()
+    return delivered, left
+
+
+def _retry_dead(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
+    """Sends what was refused again, as it is; answers how many were delivered and how many not."""
+    from otel_agents.export.delivery import deliver
+
+    letters = [letter for one in found for letter in one.dead]
+    taken: set[Entry] = set()
+    for start in range(0, len(letters), 64):
+        taken.update(deliver(sender, [letter.entry for letter in letters[start : start + 64]]).delivered)
+    for letter in letters:
+        if letter.entry in taken:
+            letter.path.unlink(missing_ok=True)
+    return len(taken), len(letters) - len(taken)
+
+
+def _retry_scores(settings: Settings, found: Sequence[Contents]) -> int:
+    waiting = sum(
+        file.count for one in found for file in one.files if (file.kind, file.state) == ("scores", "left")
+    )
+    if settings.mode != "direct" or not waiting:
+        return 0
+    from otel_agents.langfuse.scores import ScoreSender
+
+    sender = ScoreSender.from_settings(settings)
+    sender.start_for_leftovers()
+    deadline = time.monotonic() + _SCORES
+    delivered = 0
+    while delivered < waiting and time.monotonic() < deadline:
+        result = sender.flush(1.0)
+        delivered += result.delivered
+        if result.dropped:
+            break
+        time.sleep(0.05)
+    sender.close()
+    return delivered
