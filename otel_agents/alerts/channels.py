@@ -123,6 +123,9 @@ def _post(where: str, url: str, body: dict[str, Any], setting: str) -> None:
                 asked = retry_after(answer.headers)
             if attempt < _TRIES:
                 time.sleep(min(pause(attempt, asked), _TIMEOUT))
+    path = urlsplit(url).path
+    if len(path) > 1:
+        problem = problem.replace(path, "/…")  # a page that says what it has not found
     raise NotDelivered(f"{where} does not take the alert ({problem}); check {setting}")
 
 

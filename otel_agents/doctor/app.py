@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.doctor.findings import Finding
+from otel_agents.doctor.web import place
 
 if TYPE_CHECKING:
     from otel_agents.doctor.subject import Subject
@@ -81,7 +82,7 @@ def _where(subject: Subject, shown: Mapping[str, Mapping[str, str]]) -> str:
     found = subject.settings
     mode = f"mode {found.mode} ({found.origins.get('mode', 'default')})"
     target = found.otlp("traces")
-    where = target.endpoint if target is not None else found.langfuse_base_url
+    where = place(target.endpoint if target is not None else found.langfuse_base_url)
     keys = [
         f"{name.removeprefix('langfuse_')} {shown[name]['value']} from {shown[name]['from']}"
         for name in ("langfuse_public_key", "langfuse_secret_key")

@@ -75,6 +75,13 @@ def test_langfuse_as_a_collector(doctor: Any) -> None:
     assert "direct mode" in examined.found("settings.endpoint")["fix"]
 
 
+def test_passwords_in_addresses_are_not_shown(doctor: Any) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    examined = doctor("--no-probe", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://me:hunter2@{nobody}")
+    assert f"to http://{nobody}" in examined.found("settings")["text"]
+    assert "hunter2" not in examined.printed
+
+
 def test_a_grpc_port_for_http(doctor: Any) -> None:
     examined = doctor("--no-probe", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4317")
     found = examined.found("settings.warning")
