@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from otel_agents.doctor import app, collector, disk, probe, selfhosted
+from otel_agents.doctor import app, collector, disk, probe, selfhosted, verdict
 from otel_agents.doctor.findings import Finding, Report
 from otel_agents.doctor.langfuse import langfuse
 from otel_agents.doctor.prometheus import prometheus
@@ -103,8 +103,8 @@ def _probe(subject: Subject, report: Report, options: Options, vitals: list[Vita
         prometheus=looked[1],
         open_reader=_reader(subject) if looked[0] else None,
     )
-    report.hops = probe.hops(subject, sent, looked)
-    found = probe.findings(subject, sent, options.timeout, looked)
+    report.hops = verdict.hops(subject, sent, looked)
+    found = verdict.findings(subject, sent, options.timeout, looked)
     if vitals and not direct:
         found = [_with_cause(one, subject, vitals[0]) for one in found]
     if sent.metric_seen is not None and not scraped:

@@ -10,12 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents import metrics, semconv
-from otel_agents.doctor.findings import Finding, Hop
 from otel_agents.doctor.prometheus import Prometheus
 from otel_agents.doctor.web import Unreachable
 from otel_agents.export.prometheus_names import metric_name
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 _NAME: Final = "otel-agents doctor"
 _STEP: Final = 0.2
 #: The count's series: what an app counts of a span that was delivered.
-_SERIES: Final = metric_name(metrics.EXPORT_SPANS.name, metrics.EXPORT_SPANS.unit, metrics.EXPORT_SPANS.kind)
+SERIES: Final = metric_name(metrics.EXPORT_SPANS.name, metrics.EXPORT_SPANS.unit, metrics.EXPORT_SPANS.kind)
 
 
 @dataclass(slots=True)
@@ -48,6 +47,7 @@ class Probe:
         span_seen: seconds from then until Langfuse showed it.
         metric_seen: seconds from then until Prometheus had it.
         renamed: Prometheus has it under ``exported_instance``.
+        read_problem: why Langfuse could not be looked at, the last time.
     """
 
     trace_id: str = ""
@@ -60,7 +60,6 @@ class Probe:
     metric_seen: float | None = None
     renamed: bool = False
     read_problem: str = ""
-    hops: list[Hop] = field(default_factory=list)
 
 
 def send(settings: Settings, spans: bool, counts: bool) -> Probe:
@@ -128,9 +127,9 @@ def _look_in_langfuse(reader: LangfuseReader, probe: Probe, started: float) -> N
 
 def _look_in_prometheus(server: Prometheus, probe: Probe, started: float) -> None:
     try:
-        if server.values(f'{_SERIES}{{instance="{probe.instance}"}}'):
+        if server.values(f'{SERIES}{{instance="{probe.instance}"}}'):
             probe.metric_seen = time.monotonic() - started
-        elif server.values(f'{_SERIES}{{exported_instance="{probe.instance}"}}'):
+        elif server.values(f'{SERIES}{{exported_instance="{probe.instance}"}}'):
             probe.renamed = True
     except Unreachable:
         pass
@@ -232,107 +231,3 @@ def _heard() -> Iterator[list[str]]:
     finally:
         log.removeHandler(listener)
         log.propagate = before
-
-
-def findings(subject: Subject, probe: Probe, timeout: float, looked: tuple[bool, bool]) -> list[Finding]:
-    """What became of the probe, before anybody has looked at why.
-
-    Args:
-        looked: whether Langfuse and Prometheus were looked at.
-    """
-    direct = subject.settings.mode == "direct"
-    first = "Langfuse" if direct else "the Collector"
-    made = []
-    if probe.trace_id:
-        details = {"trace_id": probe.trace_id}
-        if probe.span_sent is None:
-            made.append(
-                Finding(
-                    "probe.span",
-                    "fail",
-                    f"{first} does not take a span ({probe.span_problem})",
-                    "mend what is said of it above, then try again",
-                    details,
-                )
-            )
-        elif not looked[0]:
-            made.append(
-                Finding(
-                    "probe.span", "skip", f"{first} took a span; Langfuse cannot be looked at", "", details
-                )
-            )
-        elif probe.span_seen is None:
-            why = f" ({probe.read_problem})" if probe.read_problem else ""
-            made.append(
-                Finding(
-                    "probe.span",
-                    "fail",
-                    f"{first} took a span, and Langfuse does not show it after {timeout:g} s{why}",
-                    "a busy server may take longer: --timeout 120; else see the log of Langfuse's worker"
-                    if direct
-                    else "check LANGFUSE_OTLP_ENDPOINT, LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY of the "
-                    "Collector, and its log",
-                    details,
-                )
-            )
-        else:
-            total = probe.span_sent + probe.span_seen
-            made.append(
-                Finding("probe.span", "ok", f"a span arrived in Langfuse after {total:.1f} s", "", details)
-            )
-    if probe.metric_sent is not None or probe.metric_problem:
-        made.append(_metric_finding(probe, timeout, looked[1]))
-    return made
-
-
-def _metric_finding(probe: Probe, timeout: float, looked: bool) -> Finding:
-    details = {"instance": probe.instance, "series": _SERIES}
-    if probe.metric_sent is None:
-        return Finding(
-            "probe.metric",
-            "fail",
-            f"the Collector does not take metrics ({probe.metric_problem})",
-            "check that its configuration has a metrics pipeline for otlp",
-            details,
-        )
-    if not looked:
-        return Finding(
-            "probe.metric", "skip", "the Collector took a count; Prometheus cannot be looked at", "", details
-        )
-    if probe.renamed:
-        return Finding(
-            "probe.metric",
-            "fail",
-            "a count arrived in Prometheus with its instance renamed to exported_instance",
-            "add `honor_labels: true` to the job that scrapes the Collector",
-            details,
-        )
-    if probe.metric_seen is None:
-        return Finding(
-            "probe.metric",
-            "fail",
-            f"the Collector took a count, and Prometheus does not have it after {timeout:g} s",
-            "see prometheus.scrape above; a scrape interval longer than that needs a longer --timeout",
-            details,
-        )
-    total = probe.metric_sent + probe.metric_seen
-    return Finding("probe.metric", "ok", f"a count arrived in Prometheus after {total:.1f} s", "", details)
-
-
-def hops(subject: Subject, probe: Probe, looked: tuple[bool, bool]) -> list[Hop]:
-    """The parts of the way and the time of each."""
-    made = []
-    if probe.trace_id:
-        if subject.settings.mode == "direct":
-            made.append(Hop("app → Langfuse", probe.span_sent))
-            last = "Langfuse → readable"
-        else:
-            made.append(Hop("app → Collector (span)", probe.span_sent))
-            last = "Collector → Langfuse"
-        if probe.span_sent is not None and looked[0]:
-            made.append(Hop(last, probe.span_seen))
-    if probe.metric_sent is not None or probe.metric_problem:
-        made.append(Hop("app → Collector (count)", probe.metric_sent))
-        if probe.metric_sent is not None and looked[1]:
-            made.append(Hop("Collector → Prometheus", probe.metric_seen))
-    return made
