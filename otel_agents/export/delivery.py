@@ -13,6 +13,8 @@ from otel_agents.export.trim import trimmed
 #: A single span that is still too large is trimmed to this share, again and again, down to the least.
 _SHARE: Final = 0.5
 _LEAST_BYTES: Final = 16_384
+#: Single spans that may fail before it is the backend that fails, whatever it is sent.
+_TRIES: Final = 2
 
 
 @dataclass(slots=True)
@@ -36,14 +38,24 @@ class Report:
     message: str = ""
 
 
-def deliver(sender: Sender, batch: Sequence[Entry], timeout: float | None = None) -> Report:
+def deliver(
+    sender: Sender, batch: Sequence[Entry], timeout: float | None = None, doubtful: bool = False
+) -> Report:
     """Sends ``batch``; in halves what is refused or too large, until the one span that causes it is alone.
 
     A refusal concerns the whole request (Langfuse and the Collector take nothing of it then), so its
     parts may be sent again under the same ids.
+
+    Args:
+        sender: where to.
+        batch: what.
+        timeout: seconds for each request.
+        doubtful: the backend has failed at this again and again (status 500): one span may be the cause,
+            so the others are tried without it.
     """
     report = Report()
     parts = [list(batch)]
+    alone: list[Entry] = []
     endpoint_is_fine = False
     while parts:
         part = parts.pop(0)
@@ -54,7 +66,8 @@ def deliver(sender: Sender, batch: Sequence[Entry], timeout: float | None = None
             report.rejected += answer.rejected
             report.message = report.message or answer.message
             continue
-        if answer.kind in ("refused", "too_large") and len(part) > 1:
+        failed = doubtful and answer.reason == "status_500"
+        if len(part) > 1 and (failed or answer.kind in ("refused", "too_large")):
             middle = len(part) // 2
             parts[:0] = [part[:middle], part[middle:]]
             continue
@@ -68,9 +81,14 @@ def deliver(sender: Sender, batch: Sequence[Entry], timeout: float | None = None
             if empty.kind != "taken":
                 answer = Answer("later", answer.reason, answer.message, empty.wait)
             endpoint_is_fine = empty.kind == "taken"
+        if failed and (endpoint_is_fine or len(alone) < _TRIES):
+            alone += part
+            report.problem = answer
+            continue
         if answer.kind == "later":
             report.problem = answer
-            report.left = [*part, *(entry for later in parts for entry in later)]
+            report.left = [*alone, *part, *(entry for later in parts for entry in later)]
             return report
         report.refused.append((part[0], answer))
+    report.left = alone
     return report

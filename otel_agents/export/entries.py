@@ -38,6 +38,7 @@ class Entry:
         rank: its worth, from ``INFRASTRUCTURE`` to ``ERROR``.
         at: when it was taken over, seconds since 1970.
         row: its place on disk; None while it is in memory only.
+        queued: when its outbox took it over, by the monotonic clock.
         number: counts the entries of one outbox.
         settled: its fate is decided.
         span: the span itself, for exporters that take objects.
@@ -48,6 +49,7 @@ class Entry:
     rank: int = AGENT
     at: float = 0.0
     row: int | None = None
+    queued: float = 0.0
     number: int = 0
     settled: bool = False
     span: ReadableSpan | None = None

@@ -35,6 +35,8 @@ Note = Callable[[str, int, str | None, bool], None]
 
 #: Seconds between two attempts while somebody waits in ``flush()``.
 _FLUSH_STEP: Final = 0.25
+#: Failures in a row after which a batch that the backend fails at is tried in parts.
+_DOUBT: Final = 3
 #: Seconds between two looks at the time while there is nothing to send.
 _IDLE: Final = 30.0
 
@@ -114,7 +116,9 @@ class Outbox:
 
     def _append(self, entries: Sequence[Entry]) -> None:
         with self._changed:
+            now = time.monotonic()
             for entry in entries:
+                entry.queued = now
                 self._number += 1
                 entry.number = self._number
                 self._bytes += entry.size
@@ -159,7 +163,7 @@ class Outbox:
         oldest = next((one for one in self._in_memory() if one.row is None), None)
         if oldest is None:
             return None
-        left = oldest.at + self._limits.checkpoint - time.time()
+        left = oldest.queued + self._limits.checkpoint - time.monotonic()
         if left > 0 and not self._failures:
             return min(left, self._limits.checkpoint)
         return None if self.save() else self._limits.checkpoint
@@ -261,7 +265,7 @@ class Outbox:
             started = time.monotonic()
             try:
                 self._sender = self._sender or self._connect()
-                report = deliver(self._sender, self._flying, timeout)
+                report = deliver(self._sender, self._flying, timeout, self._failures >= _DOUBT)
             except Exception as error:
                 logger.exception("otel-agents: the sender failed")
                 report = Report(left=list(self._flying), problem=Answer("later", "error", repr(error)))
@@ -324,7 +328,7 @@ class Outbox:
             self._say(answer.reason, f"a span was refused for good: {answer.message}")
             self._note("quarantined" if is_kept else "dropped", 1, answer.reason, own)
         if report.problem is not None:
-            self._failed(report.problem, seconds)
+            self._failed(report.problem, seconds, bool(report.delivered))
             self._relieve()
         elif self._failures:
             logger.warning("otel-agents: the backend takes spans again")
@@ -349,11 +353,11 @@ class Outbox:
             self._disk.forget(spool, decided)
         return own
 
-    def _failed(self, answer: Answer, seconds: float) -> None:
+    def _failed(self, answer: Answer, seconds: float, in_part: bool) -> None:
         now = time.monotonic()
-        self._failures += 1
+        self._failures = _DOUBT if in_part else self._failures + 1
         self._failed_at, self._took = now, seconds
-        self._not_before = now + pause(self._failures, answer.wait)
+        self._not_before = now + pause(1 if in_part else self._failures, answer.wait)
         self._asked_until = self._not_before if answer.wait else 0.0
         if self._failures == 1:
             logger.warning("otel-agents: spans wait for the backend: %s", answer.message)

@@ -89,6 +89,7 @@ class HttpSender:
                 self._url,
                 data=gzip.compress(body, 5) if self._gzip else body,
                 headers=self._headers,
+                auth=_as_it_is,
                 timeout=limit,
                 allow_redirects=False,
             )
@@ -167,6 +168,11 @@ class ExporterSender:
 
     def close(self) -> None:
         self._exporter.shutdown()
+
+
+def _as_it_is(request: Any) -> Any:
+    """Instead of what ``~/.netrc`` says of this host, which would replace the header that was set."""
+    return request
 
 
 def _session() -> Any:

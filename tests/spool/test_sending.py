@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
 )
-from outlets import MakeOutlet
+from outlets import MakeOutlet, entries
 from parts import wait_for
 from stub_backend import StubBackend
 
@@ -136,6 +136,23 @@ def test_who_refuses_everything_has_nothing_against_a_span(
     wait_for(lambda: len(backend.spans()) == 8, "the next try")
 
 
+def test_a_span_that_the_backend_fails_at_does_not_hold_up_the_others(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy
+) -> None:
+    """It may pass one day, so it is kept; an outage, in which everything fails, looks different."""
+    proxy.fault = lambda spans: answer(500) if any(s.name == "crasher" for s in spans) else PASS
+    out = outlet()
+    out.put("a", "b", "crasher", "c", "d")
+    wait_for(lambda: len(backend.spans()) == 4, "the others")
+    out.put("e")
+    wait_for(lambda: len(backend.spans()) == 5, "a later one")
+    assert names(backend) == ["a", "b", "c", "d", "e"]
+    wait_for(lambda: out.outbox.waiting() == (0, 1), "the disk to have it alone")
+    proxy.fault = PASS
+    wait_for(lambda: "crasher" in names(backend), "the next try")
+    assert out.counts["delivered"] == 6
+
+
 def test_in_memory_mode_a_poisonous_span_is_dropped_and_counted(
     outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy, root: Path
 ) -> None:
@@ -146,6 +163,21 @@ def test_in_memory_mode_a_poisonous_span_is_dropped_and_counted(
     assert names(backend) == ["a", "b"]
     assert out.counts == {"delivered": 2, "dropped status_400": 1}
     assert not root.exists()
+
+
+def test_grpc_answers_mean_the_same(backend: StubBackend) -> None:
+    from otel_agents.export.sender import GrpcSender
+
+    with backend.grpc() as address:
+        sender = GrpcSender(f"http://{address}", {"X-Tenant": "a"}, 10.0, "gzip")
+        assert sender.send(entries("a", "b")).kind == "taken"
+        assert names(backend) == ["a", "b"]
+        assert sender.send(entries("large", text="x" * 5_000_000)).kind == "too_large"
+        sender.close()
+    gone = GrpcSender(f"http://{address}", {}, 2.0, "none")
+    said = gone.send(entries("a"))
+    assert (said.kind, said.reason) == ("later", "unreachable")
+    gone.close()
 
 
 def test_what_is_too_large_is_split_and_an_oversized_span_trimmed(
