@@ -145,7 +145,7 @@ def _target(exporter: SpanExporter) -> Target | None:
     # The exporter for HTTP leaves them to its client. Where they cannot be found, ours differ if there
     # are any: better a span twice than none.
     holders = (exporter, getattr(exporter, "_client", None))
-    headers = next((found for one in holders if (found := getattr(one, "_headers", None))), {})
+    headers: Any = next((found for one in holders if (found := getattr(one, "_headers", None))), {})
     return Target.of(endpoint, dict(headers))
 
 

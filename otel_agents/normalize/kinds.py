@@ -80,7 +80,11 @@ def at_start(span: SdkSpan) -> None:
         return
     kind = (attributes or {}).get(_KIND)
     if kind is None and _is_llama_index(span) and _call_by_name(span.name) is None:
-        kind = "CHAIN"  # whatever it will say, it is something that Langfuse shows
+        owner, _, method = span.name.rpartition(".")
+        agent = method == "run" and owner.endswith(("Agent", "AgentWorkflow"))
+        kind = "AGENT" if agent else "CHAIN"  # whatever it will say, it is something that Langfuse shows
+        if agent:
+            span.set_attribute(semconv.AGENT_NAME, owner)
     operation = _STRUCTURE.get(str(kind))
     if operation is not None:
         span.set_attribute(semconv.OPERATION_NAME, operation)
@@ -124,4 +128,4 @@ def _is_llama_index(span: object) -> bool:
 
 def _call_by_name(name: str) -> str | None:
     owner, _, method = name.rpartition(".")
-    return None if owner.endswith(_LLAMA_INDEX_OTHERS) else _LLAMA_INDEX_CALLS.get(method)
+    return None if owner.endswith(_LLAMA_INDEX_OTHERS) else _LLAMA_INDEX_CALLS.get(method.lstrip("_"))

@@ -116,7 +116,7 @@ def ended(identity: int) -> SdkSpan | None:
 def find(call: Call, parent: Span) -> Span | None:
     """The span that somebody else made for ``call``, claimed for it; None when it needs one of its own."""
     operation, model = call.recognised.format.operation, call.recognised.facts.model
-    kinds.at_call(parent)
+    kinds.at_call(original(parent))
     if is_inference(parent, operation):
         chain = _around(parent, operation)
         for position, span in enumerate(chain):

@@ -10,7 +10,8 @@ from venvs import Run, python_with
 
 def test_an_inference_that_is_under_way(run: Run, backend: StubBackend, server: ModelServer) -> None:
     python = python_with("openai==3.54.0", "opentelemetry-instrumentation-genai-openai==1.3b0")
-    assert run(python, "util_genai_app.py", server.url) == "dropped=0 pending=0\n"
+    printed = run(python, "util_genai_app.py", server.url, OTEL_EXPORTER_OTLP_ENDPOINT=backend.url)
+    assert printed == "dropped=0 pending=0\n"
     found = {
         name: [(one.scope.rpartition(".")[2], "gen_ai.usage.cost" in one.attributes) for one in calls]
         for name, calls in by_scenario(spans(backend)).items()
