@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,28 +15,15 @@ from otel_agents.budgets.errors import Refused
 from otel_agents.export.ids import starting, trace_id_of
 from otel_agents.observer import registry
 from otel_agents.observer.complaints import complain
+from otel_agents.observer.given import About, context_of, described, first_attributes, merged
 from otel_agents.observer.state import breaker_state, enabled
 from otel_agents.observer.totals import Totals, settle
 from otel_agents.tracing import contexts, events, spans
 from otel_agents.tracing.kinds import AGENT, Blueprint
 from otel_agents.tracing.runs import UNSET, Run
-from otel_agents.values.attributes import attributes_of
-from otel_agents.values.objects import is_a
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
-
-#: Metadata that every span of the task carries, so that whatever it did can be found and grouped by it.
-_EVERYWHERE: Final = ("task_id", "task_type", "project_id")
-#: Metadata that is a thing of its own: the argument of :class:`otel_agents.context` that it becomes.
-_THINGS: Final = {
-    "task_type": "task_type",
-    "experiment": "experiment",
-    "variant": "variant",
-    "session_id": "session",
-    "user_id": "user",
-}
-_MAX_STACK: Final = 8_000
 
 
 class Execution:
@@ -86,7 +73,7 @@ class Execution:
         self.attempts: list[dict[str, Any]] = []
         self._given: dict[str, object] = {"input": prompt}
         self._metadata: dict[str, Any] = {}
-        self._about = (session, user, tags, experiment, variant)
+        self._about = About(session, user, tags, experiment, variant)
         self._failure: str | None = None
         self._run: Run | None = None
         self._started = 0
@@ -174,7 +161,7 @@ class Execution:
                 said = error if isinstance(error, BaseException) else values.to_text(error, 4096)
                 self._run.set_error(said, error_type)
                 self._failure = said if isinstance(said, str) else type(said).__name__
-                self._describe(said)
+                spans.set_attributes(self.span, spans.metadata(described(said)))
         except Exception:
             spans.note("record an error")
         return self
@@ -248,17 +235,7 @@ class Execution:
 
     def _merge(self, *given: object) -> dict[str, Any]:
         """Takes metadata down, and answers what was new."""
-        found: dict[str, Any] = {}
-        for one in given:
-            if one is None:
-                continue
-            if not is_a(one, dict) and not issubclass(type(one), Mapping):
-                complain("metadata= is no mapping")
-                continue
-            try:
-                found.update({values.to_text(key, values.MAX_KEY): value for key, value in one.items()})  # type: ignore[attr-defined]
-            except Exception:
-                spans.note("read metadata")
+        found = merged(*given)
         self._metadata.update(found)
         self._totals.named(found.get("model"), found.get("provider"))
         return found
@@ -266,18 +243,12 @@ class Execution:
     def _start(self) -> None:
         outer_context = otel_context.get_current()
         self.outer = registry.current(outer_context)
-        inside = self._context().within(outer_context)
+        inside = context_of(self.task_id, self._metadata, self._about).within(outer_context)
         inside = otel_context.set_value(registry.EXECUTION, self, inside)
-        shown = {key: value for key, value in self._metadata.items() if key not in ("experiment", "variant")}
-        limit = runtime.current().settings.max_value_chars
-        attributes: dict[str, object] = {
-            semconv.METADATA_PREFIX + key: value for key, value in attributes_of(shown, limit).items()
-        }
-        if self.task_id:
-            attributes[semconv.METADATA_PREFIX + "task_id"] = self.task_id
         fresh = not trace.get_current_span(outer_context).get_span_context().is_valid
         seed = trace_id_of(self.task_id) if self.task_id and fresh and registry.derived() else 0
         links = [registry.link_to(self.task_id)] if self.task_id and fresh and not seed else []
+        attributes = first_attributes(self.task_id, self._metadata)
         run = self._run = Run(Blueprint(AGENT, self.agent or "", attributes), links=links)
         self._token = otel_context.attach(inside)
         with starting(seed):
@@ -297,21 +268,6 @@ class Execution:
             contexts.detach(token)
             raise
 
-    def _context(self) -> contexts.context:
-        session, user, tags, experiment, variant = self._about
-        given: dict[str, object] = {
-            "session": session,
-            "user": user,
-            "experiment": experiment,
-            "variant": variant,
-        }
-        for key, thing in _THINGS.items():
-            if given.get(thing) is None:
-                given[thing] = self._metadata.get(key)
-        everywhere = {key: self._metadata.get(key) for key in _EVERYWHERE}
-        everywhere["task_id"] = self.task_id or everywhere["task_id"]
-        return contexts.context(tags=tags, metadata=everywhere, **given)
-
     def _join_session(self, found: Mapping[str, object]) -> None:
         """A session that is only known once the agent has answered is that of the execution's span."""
         session = contexts.short_name(found.get("session_id"))
@@ -324,7 +280,7 @@ class Execution:
         failed = exc is not None and spans.is_failure(exc)
         found: dict[str, object] = {}
         if failed and exc is not None:
-            self._describe(exc)
+            spans.set_attributes(run.span, spans.metadata(described(exc)))
             self._failure = spans.error_type(exc)
         known = registry.known(self.task_id)
         before = known.attempts if known is not None else self.attempts
@@ -356,21 +312,6 @@ class Execution:
             settle(
                 self._totals, run.agent_run.name or None, self._started, run.context, run.agent_run.counted
             )
-
-    def _describe(self, error: BaseException | str) -> None:
-        """The error as metadata: Langfuse drops the event that holds the stack trace."""
-        if isinstance(error, BaseException):
-            message, stack = spans.told_of(error)
-            if len(stack) > _MAX_STACK:  # its end says where it happened
-                stack = f"{stack[: _MAX_STACK // 4]}\n...\n{stack[-_MAX_STACK * 3 // 4 :]}"
-            found = {
-                "error_type": spans.error_type(error),
-                "error_message": message,
-                "stack_trace": stack,
-            }
-        else:
-            found = {"error_message": error}
-        spans.set_attributes(self.span, spans.metadata(found))
 
     def _update_late(self, found: Mapping[str, object]) -> None:
         run = self._run
