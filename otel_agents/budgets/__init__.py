@@ -1,6 +1,6 @@
 """Budgets and guards: what processes, an agent, a user or a run may spend, and when a run is stopped.
 
-``gate`` is what calls and runs come by; ``ledger`` keeps the accounts, ``store`` shares them between the
+``gate`` is what calls and runs come by; ``books`` keep the accounts, ``store`` shares them between the
 processes of a host, ``loops`` watches runs. Nothing of it is imported before a budget or guard is made.
 """
 
