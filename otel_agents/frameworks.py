@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -280,9 +280,23 @@ def _privately(entry_point: EntryPoint) -> dict[str, Any]:
         return {}
     if runtime.current().settings.capture in ("all", "messages"):
         return {}
+    return {"config": _hiding_everything()}
+
+
+def _hiding_everything() -> Any:
+    """OpenInference's configuration with every switch that hides something, and what no switch hides."""
     from openinference.instrumentation import TraceConfig  # type: ignore[import-not-found, unused-ignore]
 
-    return {"config": TraceConfig(hide_inputs=True, hide_outputs=True)}
+    class Hidden(TraceConfig):  # type: ignore[misc, unused-ignore]
+        def mask(self, key: str, value: Any, **keywords: Any) -> Any:
+            if key.startswith("llm.prompt_template."):
+                return None
+            return super().mask(key, value, **keywords)
+
+    shown = "hide_llm_invocation_parameters"  # temperature and the like
+    names = (one.name for one in fields(TraceConfig))
+    switches = [name for name in names if name.startswith("hide_") and name != shown]
+    return Hidden(**dict.fromkeys(switches, True))
 
 
 def _switch_on_pydantic_ai(module: Any) -> None:

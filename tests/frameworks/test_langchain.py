@@ -6,7 +6,7 @@ import pytest
 from modelserver.server import ModelServer
 from stub_backend import StubBackend
 from telemetry import Span, spans
-from totals import assert_exact
+from totals import assert_exact, assert_nothing_said
 from trees import missing_parents, outlines, shown
 from venvs import Run, python_with
 
@@ -57,3 +57,7 @@ invoke_workflow writer
 def test_every_call_is_counted_once(found: list[Span], server: ModelServer, backend: StubBackend) -> None:
     assert server.ledger()["errors"] == {"429": 2}
     assert_exact(server, backend, calls=9)
+
+
+def test_no_content_that_was_not_asked_for(found: list[Span], backend: StubBackend) -> None:
+    assert_nothing_said(backend)

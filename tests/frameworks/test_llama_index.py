@@ -6,7 +6,7 @@ import pytest
 from modelserver.server import ModelServer
 from stub_backend import StubBackend
 from telemetry import Span, spans
-from totals import assert_exact
+from totals import assert_exact, assert_nothing_said
 from trees import missing_parents, outlines, shown
 from venvs import Run, python_with
 
@@ -95,3 +95,7 @@ def test_each_is_what_it_is(found: list[Span]) -> None:
     assert operations["OpenAI.achat"] == "chat"
     assert operations["OpenAIEmbedding._get_query_embedding"] == "embeddings"
     assert operations["OpenAIEmbedding.get_query_embedding"] is None  # around the one that is the call
+
+
+def test_no_content_that_was_not_asked_for(found: list[Span], backend: StubBackend) -> None:
+    assert_nothing_said(backend)

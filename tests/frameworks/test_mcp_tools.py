@@ -9,7 +9,7 @@ import pytest
 from modelserver.server import ModelServer
 from stub_backend import StubBackend
 from telemetry import Span, instances, spans
-from totals import assert_exact
+from totals import assert_exact, assert_nothing_said
 from trees import missing_parents, outlines, shown
 from venvs import Run, python_with
 
@@ -53,3 +53,7 @@ invoke_agent guide
     chat gpt-4o-mini
 """
     assert shown(found) == outlines("\n".join([tree, tree]))
+
+
+def test_no_content_that_was_not_asked_for(found: list[Span], backend: StubBackend) -> None:
+    assert_nothing_said(backend)

@@ -6,7 +6,7 @@ import pytest
 from modelserver.server import ModelServer
 from stub_backend import StubBackend
 from telemetry import Span, spans
-from totals import assert_exact
+from totals import assert_exact, assert_nothing_said
 from trees import missing_parents, outlines, shown
 from venvs import Run, python_with
 
@@ -58,3 +58,7 @@ def test_every_call_is_counted_once(found: list[Span], server: ModelServer, back
 
 def test_its_own_spans_are_the_only_ones_of_calls(found: list[Span]) -> None:
     assert {one.scope for one in found if one.is_model_call} == {"pydantic-ai"}
+
+
+def test_no_content_that_was_not_asked_for(found: list[Span], backend: StubBackend) -> None:
+    assert_nothing_said(backend)

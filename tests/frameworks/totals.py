@@ -29,3 +29,14 @@ def assert_exact(server: ModelServer, backend: StubBackend, *, calls: int) -> No
         tuple(one.attributes.get(f"gen_ai.usage.{side}_tokens", 0) for side in ("input", "output"))
         for one in told
     ) == sorted((one["input"], one["output"]) for one in ledger["records"])
+
+
+def assert_nothing_said(backend: StubBackend) -> None:
+    """Nothing of what the apps ask has arrived.
+
+    Raises:
+        AssertionError: some of it has, or nothing has arrived at all.
+    """
+    assert backend.requests
+    words = b"What is it like", b"Where shall we go", b"Where is Oslo"
+    assert [word for word in words for one in backend.requests if word in one.body] == []
