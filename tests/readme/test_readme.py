@@ -43,6 +43,10 @@ COVERED = {
     "otel-agents config": "test_the_settings_are_printed",
     "opentelemetry-instrument python app.py": "test_direct_mode, tests/distro",
     "otel-agents instrumentations": "test_the_instrumentations_are_listed",
+    "otel-agents report --since 30d --by agent": "test_an_orchestrator_and_what_can_be_asked_of_it",
+    "otel-agents failures --since 7d": "test_an_orchestrator_and_what_can_be_asked_of_it",
+    "otel-agents prices check": "test_an_orchestrator_and_what_can_be_asked_of_it",
+    "otel-agents doctor": "test_five_minutes_with_an_existing_app",
 }
 
 
@@ -171,6 +175,8 @@ def test_five_minutes_with_an_existing_app(
 
         [sample] = wait_for(counted, "the tokens in Prometheus")
         assert float(sample["value"][1]) == call["usageDetails"]["input"]
+        examined = {**env, **exported, "OTEL_AGENTS_PROMETHEUS_URL": str(place.prometheus)}
+        run([OTEL_AGENTS, "doctor"], app, examined)  # its exit status says whether all is well
         # The README's query for "how much in this window" counts a new process from zero.
         [promql] = [block.text.strip() for block in blocks() if block.language == "promql"]
         with urlopen(f"{place.prometheus}/api/v1/query?query={quote(promql)}", timeout=10) as page:
@@ -228,6 +234,32 @@ def test_the_metrics_of_the_table_are_emitted(agent_spans: AgentSpans) -> None:
     }
     assert len(metric_names()) > 10
     assert set(metric_names()) <= emitted
+
+
+def test_an_orchestrator_and_what_can_be_asked_of_it(app: Path, tmp_path: Path) -> None:
+    with server.running() as backend:
+        keys = {
+            "LANGFUSE_PUBLIC_KEY": backend.public_key,
+            "LANGFUSE_SECRET_KEY": backend.secret_key,
+            "LANGFUSE_BASE_URL": backend.url,
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port()),
+            "OTEL_AGENTS_CAPTURE_CONTENT": "all",
+            "COLUMNS": "200",
+        }
+        env = environment(tmp_path, **keys)
+        run([sys.executable, "orchestrator.py"], app, env)
+        [task] = [
+            one
+            for one in observations(backend.url, backend.public_key, backend.secret_key)
+            if one["type"] == "AGENT"
+        ]
+        assert task["metadata"]["task_type"] == "security"
+        report = run([OTEL_AGENTS, "report", "--since", "30d", "--by", "agent"], app, env)
+        assert "claude" in report
+        assert "0.0046" in report
+        assert "0.92" in report
+        run([OTEL_AGENTS, "failures", "--since", "7d"], app, env)
+        run([OTEL_AGENTS, "prices", "check"], app, env)
 
 
 @pytest.mark.collector
