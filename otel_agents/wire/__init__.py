@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,24 @@ def uninstall() -> None:
         hook = sys.modules.get(f"{__name__}.{name}")
         if hook is not None:
             hook.uninstall()
+
+
+@contextmanager
+def aside(library: str) -> Iterator[None]:
+    """Takes the hook of ``library`` away while the block wraps or unwraps the same methods.
+
+    Afterwards it is the outermost again: what is inside of it is quiet during a model call.
+    """
+    hook = sys.modules.get(f"{__name__}.{_HOOKS[library]}")
+    module = sys.modules.get(library)
+    if not _installed or hook is None or module is None:
+        yield
+        return
+    hook.uninstall()
+    try:
+        yield
+    finally:
+        _hook(module)
 
 
 def _hook(module: Any) -> None:
