@@ -50,5 +50,20 @@ with (
 ):
     call()
 
+with (
+    tracer.start_as_current_span("by a way that no hook sees"),
+    otel_agents.inference("openai", "gpt-4o"),
+    handler.inference("openai", request_model="gpt-4o") as inside,
+):
+    inside.input_tokens, inside.output_tokens = 70, 30
+    inside.response_model_name = "gpt-4o-2024-08-06"
+
+with (
+    tracer.start_as_current_span("embeddings"),
+    otel_agents.inference("openai", "text-embedding-3-small", "embeddings"),
+    handler.embedding("openai", request_model="text-embedding-3-small") as embedding,
+):
+    embedding.input_tokens = 7
+
 result = otel_agents.flush(10)
 print(f"dropped={result.dropped} pending={result.pending}")
