@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from otel_agents import endings, runtime, semconv
 from otel_agents.budgets import gate
@@ -157,7 +157,7 @@ def shutdown(timeout: float = 5.0) -> FlushResult:
 
 
 def _stop(made: Runtime, timeout: float) -> FlushResult:
-    from otel_agents.export import providers, upstream
+    from otel_agents.export import last_metrics, providers, upstream
 
     deadline = time.monotonic() + timeout
 
@@ -182,6 +182,7 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
     else:
         rest = [one for one in (made.logger_provider, made.meter_provider) if one is not None]
         _within(left(), *(provider.shutdown for provider in rest))
+    last_metrics.save_last()
     runtime.replace(None)
     return result
 
@@ -278,6 +279,7 @@ def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider | N
 
     from otel_agents.export import exporters
     from otel_agents.export.exemplars import KeepsExemplars
+    from otel_agents.export.last_metrics import keep_last
     from otel_agents.export.own_process import OwnProcess
 
     reader: MetricReader
@@ -285,7 +287,7 @@ def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider | N
     if exporter is not None:
         milliseconds = settings.metric_interval * 1000
         reader = PeriodicExportingMetricReader(
-            OwnProcess(KeepsExemplars(exporter)), export_interval_millis=milliseconds
+            OwnProcess(KeepsExemplars(keep_last(exporter, settings))), export_interval_millis=milliseconds
         )
     elif settings.metrics_exporter == "prometheus" or (
         settings.mode == "direct" and settings.metrics_exporter == "otlp"
@@ -371,14 +373,17 @@ def _outbox(made: Runtime, connect: Callable[[], Sender]) -> Callable[[Note], Ou
 
 
 def _edge(settings: Settings, redactor: Redactor) -> Edge:
-    """What a span passes before it leaves: others' spans redacted, Langfuse's names in direct mode."""
+    """What a span passes before it leaves: others' in our words and redacted, in direct mode for Langfuse."""
     from otel_agents.export.foreign import redacted_copy
+    from otel_agents.normalize.engine import normalized
+
+    mode = cast('Literal["on", "keep", "off"]', settings.normalize)
 
     def redacted(span: ReadableSpan) -> ReadableSpan:
         scope = span.instrumentation_scope
         if scope is not None and scope.name == semconv.SCOPE_NAME:
             return span  # ours is redacted before it is set
-        return redacted_copy(span, redactor)
+        return redacted_copy(normalized(span, mode), redactor)
 
     if settings.mode != "direct":
         return redacted

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from otel_agents.export.spool import Spool, SpoolError
 
 if TYPE_CHECKING:
-    from otel_agents.config import Settings
+    from otel_agents.config import Otlp, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,11 @@ def destination_of(settings: Settings) -> Destination | None:
     target = settings.otlp("traces")
     if target is None:
         return None
+    return collector(target)
+
+
+def collector(target: Otlp) -> Destination:
+    """A Collector, and as whom its headers say."""
     named = json.dumps(sorted((name.lower(), value) for name, value in target.headers.items()))
     fingerprint = hashlib.sha256(named.encode()).hexdigest()[:12] if target.headers else ""
     return Destination("collector", target.endpoint, fingerprint)

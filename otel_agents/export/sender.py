@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 #: Statuses that say something about the spans; every other 4xx is about the address, keys or limits.
 _REFUSED: Final = frozenset({400, 415, 422})
+_SERVICES: Final = {"traces": "trace.v1.TraceService", "metrics": "metrics.v1.MetricsService"}
 _AGENT: Final = f"otel-agents/{__version__}"
 
 
@@ -65,9 +66,17 @@ class HttpSender:
         headers: of every request.
         timeout: seconds for one request.
         compression: ``gzip`` or ``none``.
+        signal: ``traces`` or ``metrics``; the address says it already.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], timeout: float, compression: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        compression: str,
+        signal: str = "traces",
+    ) -> None:
         self._url = url
         self._timeout = timeout
         self._gzip = compression == "gzip"
@@ -80,9 +89,12 @@ class HttpSender:
         self._session = _session()
 
     def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        return self.post(request_of(entries), len(entries), timeout)
+
+    def post(self, body: bytes, spans: int = 0, timeout: float | None = None) -> Answer:
+        """Sends a request that is encoded already. Never raises."""
         import requests
 
-        body = request_of(entries)
         limit = self._timeout if timeout is None else min(timeout, self._timeout)
         try:
             answer = self._session.post(
@@ -97,7 +109,7 @@ class HttpSender:
             return Answer("later", "timeout", f"no answer from {self._url} within {limit:g} s")
         except (requests.RequestException, OSError, ValueError) as error:
             return Answer("later", "unreachable", _line(f"{type(error).__name__}: {error}"))
-        return _read(answer, len(entries))
+        return _read(answer, spans)
 
     def close(self) -> None:
         self._session.close()
@@ -111,9 +123,17 @@ class GrpcSender:
         headers: sent as metadata.
         timeout: seconds for one request.
         compression: ``gzip`` or ``none``.
+        signal: ``traces`` or ``metrics``.
     """
 
-    def __init__(self, endpoint: str, headers: Mapping[str, str], timeout: float, compression: str) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        compression: str,
+        signal: str = "traces",
+    ) -> None:
         import grpc
 
         plain = endpoint.startswith("http://")
@@ -124,7 +144,7 @@ class GrpcSender:
         else:
             self._channel = grpc.secure_channel(target, _grpc_credentials(), compression=kind)
         self._call = self._channel.unary_unary(
-            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            f"/opentelemetry.proto.collector.{_SERVICES[signal]}/Export",
             request_serializer=None,  # we have the bytes already
             response_deserializer=None,
         )
@@ -132,16 +152,21 @@ class GrpcSender:
         self._timeout = timeout
 
     def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        return self.post(request_of(entries), len(entries), timeout)
+
+    def post(self, body: bytes, spans: int = 0, timeout: float | None = None) -> Answer:
+        """Sends a request that is encoded already. Never raises."""
         import grpc
 
         limit = self._timeout if timeout is None else min(timeout, self._timeout)
         try:
-            answer = self._call(request_of(entries), timeout=limit, metadata=self._metadata)
+            answer = self._call(body, timeout=limit, metadata=self._metadata)
         except grpc.RpcError as error:
             return _grpc_answer(error)
         except ValueError as error:  # a closed channel
             return Answer("later", "unreachable", str(error))
         rejected, message = _partial(answer)
+        rejected = min(rejected, spans)
         return Answer("taken", "rejected" if rejected else "", message, rejected=rejected)
 
     def close(self) -> None:

@@ -255,3 +255,27 @@ def test_direct_mode_waits_for_langfuse_too(root: Path, tmp_path: Path) -> None:
             return rows if len(rows) == 2 else []
 
         assert [row.name for row in wait_for(found, "both observations")] == ["invoke_agent late"] * 2
+
+
+def test_the_last_counts_of_a_process_survive_a_dead_collector(
+    backend: StubBackend, proxy: FaultProxy, root: Path
+) -> None:
+    """Under its own identity: nobody else's counts grow by them."""
+    app = """
+    otel_agents.shutdown()
+    otel_agents.configure(otlp_endpoint=sys.argv[1], logs_exporter="none", metric_interval=60.0)
+    for _ in range(RUNS):
+        with otel_agents.agent("worker"): pass
+    started = time.monotonic()
+    otel_agents.shutdown(timeout=5.0)
+    print(time.monotonic() - started < 9)
+    """
+    proxy.refuse()
+    done = run(app.replace("RUNS", "3"), proxy.url, root)
+    assert done.stdout == "True\n", done.stderr
+    assert len(list(root.glob("*/metrics-*.db"))) == 1
+    proxy.accept()
+    done = run(app.replace("RUNS", "2"), proxy.url, root)
+    assert done.stdout == "True\n", done.stderr
+    assert sorted(count for _, _, count in backend.agent_runs()) == [2, 3]
+    assert list(root.glob("*/metrics-*")) == []
