@@ -37,6 +37,7 @@ _COMMANDS = {
     "replay": "replay",
     "prices": "prices",
     "reconcile": "reconcile",
+    "convert": "convert",
 }
 
 

@@ -331,6 +331,15 @@ class Settings:
         example='["ACME-[0-9]{8}"]',
     )
 
+    normalize: str = _setting(
+        _CALLS,
+        values.choice("on", "keep", "off"),
+        "OTEL_AGENTS_NORMALIZE",
+        default="on",
+        help="spans of other conventions (OpenInference, OpenLLMetry, older GenAI ...): rewritten in the "
+        "conventions' words (on), those beside their own (keep), or left as they are (off)",
+        example="keep",
+    )
     provider_hosts: Mapping[str, str] = _setting(
         _CALLS,
         values.pairs,
@@ -400,6 +409,15 @@ class Settings:
         example="max_identical_tool_calls=5,max_seconds=1800",
     )
 
+    older_metrics: bool = _setting(
+        _METRICS,
+        values.boolean,
+        "OTEL_AGENTS_OLDER_METRICS",
+        default=False,
+        help="also record gen_ai.client.operation.duration and gen_ai.client.token.usage of model calls, for "
+        "dashboards that were made for these names",
+        example="true",
+    )
     metrics_host: str = _setting(
         _METRICS,
         values.text,

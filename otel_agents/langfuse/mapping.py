@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents import semconv as sc
 from otel_agents.langfuse import content
+from otel_agents.normalize.older import RENAMED
+from otel_agents.normalize.record import Record
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -59,16 +61,6 @@ TYPES: Final[Mapping[object, str]] = {
 #: Attributes that may leave as lists. Every other list or map leaves as JSON text, because Langfuse
 #: stores a structured value as the raw protobuf, ``{"kvlistValue":...}``.
 _LISTS: Final = frozenset({"gen_ai.response.finish_reasons", sc.TAGS, TRACE_TAGS})
-
-#: What older instrumentations call it, and what it is called now.
-_OLDER_NAMES: Final = (
-    ("gen_ai.system", sc.PROVIDER_NAME),
-    ("gen_ai.usage.prompt_tokens", sc.USAGE_INPUT_TOKENS),
-    ("gen_ai.usage.completion_tokens", sc.USAGE_OUTPUT_TOKENS),
-    ("gen_ai.usage.cache_read_input_tokens", sc.USAGE_CACHE_READ),
-    ("gen_ai.usage.cache_creation.input_tokens", sc.USAGE_CACHE_WRITE),
-    ("gen_ai.usage.cache_creation_input_tokens", sc.USAGE_CACHE_WRITE),
-)
 
 #: Ours that have done their work once the Langfuse attribute is there.
 _SPENT: Final = frozenset(
@@ -118,9 +110,9 @@ def map_span(
     if not isinstance(operation, str):
         operation = None if operation is None else ""
     out = _plain(attributes)
-    for old, new in _OLDER_NAMES:
-        if old in out and new not in out:
-            out[new] = out[old]
+    older = Record(scope="", name="", attributes=out)
+    for rule in RENAMED:
+        rule.apply(older)
     fallback = "span" if event is None else "event"
     out.setdefault(TYPE, TYPES.get(operation, fallback))
     if operation in sc.INFERENCE_OPERATIONS:

@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from otel_agents import semconv
 from otel_agents.export.copies import changed
 from otel_agents.normalize import kinds
+from otel_agents.normalize.dialect import DUPLICATE_OF
 from otel_agents.tracing.scopes import agent_run, count_elsewhere
 from otel_agents.wire import claims
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from otel_agents.tracing.scopes import AgentRun
     from otel_agents.wire.call import Call
 
-#: On the copy of a span that tells of a model call that another span tells already: that one's id.
-DUPLICATE_OF: Final = "otel_agents.duplicate_of"
 
 _MODELS: Final = (
     semconv.REQUEST_MODEL, "llm.model_name", "embedding.model_name", "langfuse.observation.model.name",

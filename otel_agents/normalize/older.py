@@ -1,0 +1,83 @@
+"""Older GenAI conventions: names that were renamed, before v0.1.0 of the conventions' own repository.
+
+Repeatable, so they are applied to every span, ours and those of other dialects included.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_agents import semconv as sc
+from otel_agents.normalize.conditions import all_of, any_of, has, lacks
+from otel_agents.normalize.dialect import Dialect
+from otel_agents.normalize.providers import PROVIDERS
+from otel_agents.normalize.rules import Copy, Rule, Say
+
+_REGISTRY: Final = "https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/ (deprecated)"
+_V1_41: Final = (
+    "open-telemetry/semantic-conventions v1.41.0, docs/gen-ai; renamed in semantic-conventions-genai"
+)
+
+#: The renames that concern what Langfuse is told; direct mode's mapping applies them by itself, too.
+RENAMED: Final[tuple[Copy, ...]] = (
+    Copy(sc.PROVIDER_NAME, ("gen_ai.system",), _REGISTRY, values=PROVIDERS),
+    Copy(sc.USAGE_INPUT_TOKENS, ("gen_ai.usage.prompt_tokens",), _REGISTRY),
+    Copy(sc.USAGE_OUTPUT_TOKENS, ("gen_ai.usage.completion_tokens",), _REGISTRY),
+    Copy(
+        sc.USAGE_CACHE_READ,
+        ("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.details.cache_read_tokens",
+         "gen_ai.usage.details.cache_read_input_tokens"),
+        "opentelemetry-instrumentation-anthropic 0.62 (OpenLLMetry); pydantic-ai 0.x (usage details)",
+    ),
+    Copy(
+        sc.USAGE_CACHE_WRITE,
+        ("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
+         "gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens"),
+        _V1_41,
+    ),
+    Copy(
+        sc.USAGE_REASONING,
+        ("gen_ai.usage.reasoning_tokens", "gen_ai.usage.details.reasoning_tokens"),
+        "opentelemetry-instrumentation-openai 0.62 (OpenLLMetry); pydantic-ai (usage details)",
+    ),
+)  # fmt: skip
+
+_RULES: Final[tuple[Rule, ...]] = (
+    *RENAMED,
+    Copy("gen_ai.request.seed", ("gen_ai.openai.request.seed",), _REGISTRY),
+    Copy("gen_ai.output.type", ("gen_ai.openai.request.response_format",), _REGISTRY,
+         values={"json_object": "json", "json_schema": "json"}),
+    Copy("openai.request.service_tier", ("gen_ai.openai.request.service_tier",), _REGISTRY),
+    Copy("openai.response.service_tier", ("gen_ai.openai.response.service_tier",), _REGISTRY),
+    Copy("openai.response.system_fingerprint", ("gen_ai.openai.response.system_fingerprint",), _REGISTRY),
+    # Before v1.27 the operation was not said; what names a provider and a model, and used tokens, is a call.
+    Say(
+        sc.OPERATION_NAME,
+        sc.OP_CHAT,
+        all_of(
+            has("gen_ai.system"),
+            has(sc.REQUEST_MODEL, sc.RESPONSE_MODEL),
+            has("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
+            lacks(sc.TOOL_NAME, sc.AGENT_NAME, "traceloop.span.kind", "otel_agents.duplicate_of"),
+        ),
+        "open-telemetry/semantic-conventions v1.26.0, docs/gen-ai/gen-ai-spans.md",
+    ),
+)  # fmt: skip
+
+OLDER: Final = Dialect(
+    name="older",
+    title="GenAI conventions before v0.1.0 of their own repository (semconv 1.26 to 1.41)",
+    marks=any_of(
+        has(
+            "gen_ai.system", "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens",
+            "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.reasoning_tokens",
+            "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_write_tokens",
+            "gen_ai.usage.details.cache_read_input_tokens",
+            "gen_ai.usage.details.cache_creation_input_tokens",
+            "gen_ai.usage.details.reasoning_tokens",
+        ),
+    ),
+    rules=_RULES,
+    everywhere=True,
+)  # fmt: skip

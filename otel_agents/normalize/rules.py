@@ -1,0 +1,371 @@
+"""The kinds of rules that a dialect's table is made of. Each runs in Python and is printed as OTTL.
+
+A rule never overwrites what is there already unless it says so: what a span says in the conventions'
+words is taken at its word. Every rule names its source: the page or the package, with version, that it
+was read from.
+
+OTTL has neither loops nor lambdas that are stable, so what needs them says ``python`` for where it runs,
+or is written out for a fixed number of elements (see :mod:`otel_agents.normalize.indexed`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from otel_agents.normalize.conditions import All, Condition, attribute, quoted
+from otel_agents.normalize.record import Record, integer, number
+
+Kind = Literal["same", "integer", "number", "text", "list", "seconds"]
+#: Where a rule runs.
+Where = Literal["both", "python", "ottl"]
+
+#: In generated statements, for the setting: ``on`` removes originals, ``keep`` leaves them.
+MODE: Final = "@MODE@"
+REMOVES: Final = f'"{MODE}" == "on"'
+#: Characters of one message's text; what is longer was cut by whoever recorded it or is by our limits.
+_MILLISECONDS: Final = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Statements of one OTTL context that share conditions (all have to hold)."""
+
+    statements: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
+    context: Literal["span", "spanevent"] = "span"
+
+
+class Rule(Protocol):
+    """One line of a table."""
+
+    @property
+    def where(self) -> Where: ...
+
+    @property
+    def source(self) -> str: ...
+
+    def apply(self, record: Record) -> None:
+        """Changes ``record``."""
+
+    def groups(self, number: int) -> Iterator[Group]:
+        """The same in OTTL; ``number`` is unique in the table and keeps names in ``cache`` apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """``target`` is the first of ``sources`` that is there (and fits), unless it is there itself.
+
+    Attributes:
+        values: what a source's value becomes; with ``only`` others are no value at all.
+        kind: ``integer``, ``number`` and ``text`` convert, and a source that cannot be is skipped;
+            ``list`` makes a list of one text; ``seconds`` divides milliseconds.
+        replaces: also where ``target`` is there.
+        spends: the sources are removed when originals are.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    source: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    only: bool = False
+    kind: Kind = "same"
+    when: Condition | None = None
+    replaces: bool = False
+    spends: bool = False
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        if self.target in record.attributes and not self.replaces:
+            return
+        if self.when is not None and not self.when.holds(record):
+            return
+        for key in self.sources:
+            value = self._converted(record.attributes.get(key))
+            if value is not None:
+                record.attributes[self.target] = value
+                if self.spends:
+                    record.spent.add(key)
+                return
+
+    def _converted(self, value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, str) and value in self.values:
+            return self.values[value]
+        if self.only:
+            return None
+        match self.kind:
+            case "integer":
+                return integer(value)
+            case "number":
+                return number(value)
+            case "text":
+                return as_text(value)
+            case "list":
+                return [value] if isinstance(value, str) else value
+            case "seconds":
+                found = number(value)
+                return None if found is None else found / _MILLISECONDS
+        return value
+
+    def groups(self, number: int) -> Iterator[Group]:
+        target = attribute(self.target)
+        conditions = [] if self.replaces else [f"{target} == nil"]
+        if self.when is not None:
+            conditions.append(self.when.ottl())
+        statements = []
+        for key in self.sources:
+            given = attribute(key)
+            here = [*conditions, f"IsString({given})"]
+            rest = [*conditions, f"{given} != nil"]
+            if self.values:
+                table = f'cache["values{number}"]'
+                pairs = ", ".join(f"{quoted(old)}: {quoted(new)}" for old, new in self.values.items())
+                statements.append(f"set({table}, {{{pairs}}}) where {table} == nil and {' and '.join(here)}")
+                statements.append(f"set({target}, {table}[{given}]) where {' and '.join(here)}")
+                if self.replaces:
+                    rest.append(f"({table} == nil or {table}[{given}] == nil)")
+            if self.only:
+                continue
+            if self.kind == "list":
+                made = [*rest, f"IsString({given})"]
+                statements.append(f"set({target}, [{given}]) where {' and '.join(made)}")
+            statements.append(
+                f"set({target}, {_ottl_converted(given, self.kind)}) where {' and '.join(rest)}"
+            )
+        if self.spends:
+            for key in self.sources:
+                statements.append(
+                    f"delete_key(span.attributes, {quoted(key)}) where {target} != nil and {REMOVES}"
+                )
+        yield Group(tuple(statements))
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """``target`` is ``value`` when the condition holds, unless it is there already."""
+
+    target: str
+    value: str
+    when: Condition
+    source: str
+    replaces: bool = False
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        if (self.replaces or self.target not in record.attributes) and self.when.holds(record):
+            record.attributes[self.target] = self.value
+
+    def groups(self, number: int) -> Iterator[Group]:
+        target = attribute(self.target)
+        missing = [] if self.replaces else [f"{target} == nil"]
+        conditions = " and ".join([*missing, self.when.ottl()])
+        yield Group((f"set({target}, {quoted(self.value)}) where {conditions}",))
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """``target`` is the sum of the numbers in ``sources``, of which ``needs`` have to be there.
+
+    For dialects that count exclusively: the conventions' input includes what was read from and written
+    to the cache, and their output includes reasoning.
+
+    Attributes:
+        replaces: also where ``target`` is there, as it is when it is one of ``sources``.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    needs: tuple[str, ...]
+    source: str
+    when: Condition | None = None
+    replaces: bool = False
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        given = record.attributes
+        if (self.target in given and not self.replaces) or not all(key in given for key in self.needs):
+            return
+        if self.when is not None and not self.when.holds(record):
+            return
+        given[self.target] = sum(integer(given.get(key)) or 0 for key in self.sources)
+
+    def groups(self, number: int) -> Iterator[Group]:
+        total = f'cache["sum{number}"]'
+        needed = [f"{attribute(key)} != nil" for key in self.needs]
+        if not self.replaces:
+            needed.append(f"{attribute(self.target)} == nil")
+        if self.when is not None:
+            needed.append(self.when.ottl())
+        statements = [f"set({total}, 0) where {' and '.join(needed)}"]
+        for at, key in enumerate(self.sources):
+            one = f'cache["sum{number}.{at}"]'
+            statements.append(f"set({one}, Int({attribute(key)})) where {total} != nil")
+            statements.append(f"set({total}, {total} + {one}) where {total} != nil and {one} != nil")
+        statements.append(f"set({attribute(self.target)}, {total}) where {total} != nil")
+        yield Group(tuple(statements))
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Fields of one attribute that holds a JSON object as text (or a map).
+
+    Attributes:
+        given: the attribute.
+        wanted: ``(target, path, kind)``; a target that is there stays as it is.
+    """
+
+    given: str
+    wanted: tuple[tuple[str, tuple[str, ...], Kind], ...]
+    source: str
+    when: Condition | None = None
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        if self.when is not None and not self.when.holds(record):
+            return
+        found = parsed(record.attributes.get(self.given))
+        if not isinstance(found, Mapping):
+            return
+        for target, path, kind in self.wanted:
+            value: Any = found
+            for step in path:
+                value = value.get(step) if isinstance(value, Mapping) else None
+            value = Copy(target, (), "", kind=kind)._converted(value)
+            if value is not None and target not in record.attributes:
+                record.attributes[target] = value
+
+    def groups(self, number: int) -> Iterator[Group]:
+        found = f'cache["fields{number}"]'
+        given = attribute(self.given)
+        statements = [
+            f'set({found}, ParseJSON({given})) where IsString({given}) and HasPrefix({given}, "{{")',
+            f"set({found}, {given}) where IsMap({given})",
+        ]
+        for target, path, kind in self.wanted:
+            steps = "".join(f"[{quoted(step)}]" for step in path)
+            value = _ottl_converted(f"{found}{steps}", kind)
+            there = f"{found} != nil and {attribute(target)} == nil and {found}{steps} != nil"
+            statements.append(f"set({attribute(target)}, {value}) where {there}")
+        yield Group(tuple(statements), () if self.when is None else (self.when.ottl(),))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """``target`` is a list of one message: the text of the first of ``sources`` that is there.
+
+    What agents and workflows were given and what they answered has no structure of its own.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    role: str
+    source: str
+    when: Condition | None = None
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        if self.target in record.attributes or (self.when is not None and not self.when.holds(record)):
+            return
+        for key in self.sources:
+            value = record.attributes.get(key)
+            if value is not None and value != "":
+                part = {"type": "text", "content": as_text(value)}
+                record.attributes[self.target] = as_json([{"role": self.role, "parts": [part]}])
+                record.spent.add(key)
+                return
+
+    def groups(self, number: int) -> Iterator[Group]:
+        target = attribute(self.target)
+        part = f'cache["said{number}"]'
+        conditions = [f"{target} == nil"]
+        if self.when is not None:
+            conditions.append(self.when.ottl())
+        statements = []
+        for key in self.sources:
+            given = attribute(key)
+            here = " and ".join([f"{part} == nil", *conditions, f"{given} != nil", f'{given} != ""'])
+            statements.append(f'set({part}, {{"type": "text", "content": String({given})}}) where {here}')
+            start = quoted(f'[{{"role":"{self.role}","parts":[')
+            made = f'Concat([{start}, String({part}), "]}}]"], "")'
+            statements.append(f"set({target}, {made}) where {part} != nil and {target} == nil")
+            gone = f"{part} != nil and {given} != nil and {REMOVES}"
+            statements.append(f"delete_key(span.attributes, {quoted(key)}) where {gone}")
+        yield Group(tuple(statements))
+
+
+#: What a rule of the Python runner alone makes of a record: the target's value, or None.
+Build = Callable[[Record], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """``target`` is what ``build`` answers (None: nothing), unless it is there; structures become JSON.
+
+    For what OTTL cannot do. Where it can do part of it, ``ottl`` is that part.
+    """
+
+    target: str
+    build: Build
+    source: str
+    when: Condition | None = None
+    spends: tuple[str, ...] = ()
+    ottl: Sequence[Group] = ()
+    where: Where = "python"
+
+    def apply(self, record: Record) -> None:
+        if self.target in record.attributes or (self.when is not None and not self.when.holds(record)):
+            return
+        made = self.build(record)
+        if made is None or made == []:
+            return
+        record.attributes[self.target] = made if isinstance(made, str) else as_json(made)
+        for prefix in self.spends:
+            record.spent.update(
+                key for key in record.attributes if key == prefix or key.startswith(prefix + ".")
+            )
+
+    def groups(self, number: int) -> Iterator[Group]:
+        for one in self.ottl:
+            conditions = one.conditions
+            if self.when is not None:
+                conditions = (self.when.ottl(), *conditions)
+            yield Group(one.statements, conditions, one.context)
+
+
+def both(*conditions: Condition | None) -> Condition | None:
+    """All of the conditions that are not None; None when there are none."""
+    found = tuple(one for one in conditions if one is not None)
+    return All(found) if len(found) > 1 else (found[0] if found else None)
+
+
+def parsed(value: Any) -> Any:
+    """What JSON text says; every other value as it is, None for text that is no JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def as_text(value: Any) -> str:
+    """Text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON; what JSON does not know becomes its text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _ottl_converted(path: str, kind: Kind) -> str:
+    return {
+        "integer": f"Int({path})",
+        "number": f"Double({path})",
+        "text": f"String({path})",
+        "seconds": f"Double({path}) / {_MILLISECONDS}",
+    }.get(kind, path)
