@@ -1,4 +1,4 @@
-"""A span's input and output for Langfuse: which attributes hold them, and the system message.
+"""A span's input and output for Langfuse: which attributes hold them, the system message and the tools.
 
 Langfuse takes input and output from the first of some twenty places that has either, and then nothing
 from the others; said explicitly they are certain.
@@ -34,6 +34,9 @@ def add(out: MutableMapping[str, Any], operation: object, event: object) -> None
         given, produced = out.get(sc.EVENT_BODY), None
     else:
         given = with_system(out.get(sc.INPUT_MESSAGES), out.get(sc.SYSTEM_INSTRUCTIONS))
+        if (both := with_tools(given, out.get(sc.TOOL_DEFINITIONS))) is not None:
+            given = both
+            del out[sc.TOOL_DEFINITIONS]
         produced = out.get(sc.OUTPUT_MESSAGES)
     if given is not None:
         out[INPUT] = _text(given)
@@ -64,6 +67,31 @@ def with_system(messages: Any, instructions: Any) -> Any:
     if messages is None or _EMPTY_LIST.match(messages):
         return first + "]"
     return f"{first},{messages.lstrip()[1:]}"
+
+
+def with_tools(messages: Any, definitions: Any) -> str | None:
+    """The messages and the tools that were offered, as ``{"messages": [...], "tools": [...]}``.
+
+    Langfuse makes this form by itself only where it finds the input by itself, and reads tools from it.
+    None unless both are JSON lists and there is a tool.
+    """
+    if _json_list(definitions) and _json_list(messages) is not None:
+        return f'{{"messages":{messages},"tools":{definitions}}}'
+    return None
+
+
+def _json_list(value: Any) -> list[Any] | None:
+    if not (isinstance(value, str) and _LIST.match(value)):
+        return None
+    try:
+        found = json.loads(value, parse_constant=_not_json)
+    except (ValueError, RecursionError):  # cut, or never was one
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(name)  # NaN and Infinity are Python's own
 
 
 def _text(value: Any) -> str:

@@ -70,12 +70,10 @@ def test_secrets_go_and_numbers_stay(shared_collector: Collector) -> None:
         "total": 120,
     }
     assert left["langfuse.observation.cost_details"] == '{"total":0.0125}'
-    assert json.loads(left["langfuse.observation.input"]) == [
-        {"role": "user", "parts": [{"type": "text", "content": "my key is [redacted], thanks"}]}
-    ]
-    assert json.loads(left["gen_ai.tool.definitions"]) == [
-        {"name": "t", "headers": {"api_key": "[redacted]", "n": 1}}
-    ]
+    assert json.loads(left["langfuse.observation.input"]) == {
+        "messages": [{"role": "user", "parts": [{"type": "text", "content": "my key is [redacted], thanks"}]}],
+        "tools": [{"name": "t", "headers": {"api_key": "[redacted]", "n": 1}}],
+    }
     assert left["account.secret"] == "[redacted]"
     assert json.loads(left["langfuse.trace.tags"]) == ["fine", "[redacted]"]
     assert found.status.message == "401 for [redacted] in line 3"
