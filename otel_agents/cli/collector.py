@@ -19,14 +19,16 @@ def add(app: typer.Typer) -> None:
     app.add_typer(group, name="collector")
 
 
-def build() -> None:
+def build(
+    full: Annotated[bool, typer.Option("--full", help="With what a gateway of many machines needs.")] = False,
+) -> None:
     """Build the small Collector into the cache, or find it there; takes minutes the first time."""
     from otel_agents.config import resolve
     from otel_agents.stack.collector import build_collector
 
-    print(
-        build_collector(lambda line: print(line, file=sys.stderr, flush=True), resolve({"mode": "disabled"}))
-    )
+    manifest = "builder-full.yaml" if full else "builder.yaml"
+    settings = resolve({"mode": "disabled"})
+    print(build_collector(lambda line: print(line, file=sys.stderr, flush=True), settings, manifest))
 
 
 def path() -> None:

@@ -85,15 +85,15 @@ def cache_key(manifest: Path | None = None) -> str:
     return f"{COLLECTOR_VERSION}-{sys.platform}-{machine}-{digest}"
 
 
-def cached_binary(settings: Settings | None = None) -> Path:
-    """Where our own build of the current manifest lives, whether it exists or not."""
+def cached_binary(settings: Settings | None = None, manifest: str = "builder.yaml") -> Path:
+    """Where our own build of the manifest as it is now lives, whether it exists or not."""
     if settings is not None:
         cache = settings.cache_dir
     elif named := os.environ.get("OTEL_AGENTS_CACHE_DIR", "").strip():
         cache = Path(named).expanduser()
     else:
         cache = Settings().cache_dir
-    return cache / "collector" / cache_key() / BINARY_NAME
+    return cache / "collector" / cache_key(config_path(manifest)) / BINARY_NAME
 
 
 def find_collector(settings: Settings | None = None) -> Path | None:
@@ -126,20 +126,24 @@ def _new_enough(binary: str) -> bool:
     return version is None or (int(version[1]), int(version[2])) >= _OLDEST
 
 
-def build_collector(progress: Callable[[str], None], settings: Settings | None = None) -> Path:
-    """Builds the Collector from ``collector/builder.yaml`` into the cache, or finds it there.
+def build_collector(
+    progress: Callable[[str], None], settings: Settings | None = None, manifest: str = "builder.yaml"
+) -> Path:
+    """Builds the Collector from a manifest of ``collector/`` into the cache, or finds it there.
 
-    Takes three to five minutes on two cores the first time; needs Go, or pip to get Go, and the network.
+    Takes three to five minutes on two cores the first time (``builder-full.yaml``: nine); needs Go, or pip
+    to get Go, and the network.
 
     Args:
         progress: told what happens, one line each time.
+        manifest: ``builder.yaml``, or ``builder-full.yaml`` for what a gateway of many machines needs.
 
     Raises:
         BuildError: one line that says what went wrong.
     """
     from otel_agents.stack import build
 
-    return build.build(cached_binary(settings), config_path("builder.yaml"), progress)
+    return build.build(cached_binary(settings, manifest), config_path(manifest), progress)
 
 
 def docker_works() -> bool:
