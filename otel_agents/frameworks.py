@@ -100,6 +100,8 @@ def survey() -> list[Found]:
 
 
 _registered: set[str] = set()
+#: Instrumentation scopes of what was enabled here: the modules of the instrumentors.
+scopes: set[str] = set()
 
 
 def enable_frameworks() -> None:
@@ -270,6 +272,7 @@ def _enable(entry_point: EntryPoint, **arguments: Any) -> None:
     instrumentor = entry_point.load()()
     if not getattr(instrumentor, "is_instrumented_by_opentelemetry", False):
         instrumentor.instrument(**arguments)
+        scopes.add(entry_point.value.partition(":")[0])
 
 
 def _privately(entry_point: EntryPoint) -> dict[str, Any]:
