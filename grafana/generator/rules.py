@@ -1,5 +1,7 @@
 """Prometheus rules: what is expensive to ask, recorded; what somebody should hear of, as alerts.
 
+Alerts whose thresholds are settings come from ``otel_agents.alerts``, in a file of their own: it is what
+``otel-agents alerts rules`` writes, so that other thresholds take its place instead of coming on top.
 Every alert's runbook is in docs/runbooks.md under the alert's name.
 """
 
@@ -12,12 +14,12 @@ from typing import Final
 
 from generator.queries import AGENT, SET, increase_in, mean, quantile, ratio, select
 from otel_agents import metrics
+from otel_agents.alerts.rules import rules_file
+from otel_agents.config import Settings
 
 _RUNBOOKS: Final = "docs/runbooks.md"
 _HEAD: Final = "# Written by grafana/generate.py; change grafana/generator/rules.py instead.\n"
 
-#: US dollars a day above which somebody is told.
-DAILY_COST: Final = 5
 _AGENT: Final = (AGENT[1],)
 
 
@@ -90,13 +92,6 @@ def alert_list() -> list[Alert]:
     lost = increase_in(metrics.EXPORT_SPANS, "15m", ("job", "reason"), variables=False, outcome="dropped")
     counted = select(metrics.CALL_DURATION, "_count", variables=False)
     return [
-        Alert(
-            "AgentsCostPerDay",
-            f"{_grown(metrics.COST, '1d')} > {DAILY_COST}",
-            "0s",
-            "ticket",
-            'Model calls of the last 24 hours cost {{ $value | printf "%.2f" }} USD',
-        ),
         Alert(
             "AgentsBudgetNearlySpent",
             f"{spent} / ({limit} > 0) > 0.8",
@@ -284,6 +279,11 @@ def alerts() -> str:
             }
         )
     return _HEAD + _yaml([{"name": name, "rules": rules} for name, rules in groups.items()])
+
+
+def thresholds() -> str:
+    """The file of alerts whose thresholds are settings, with the defaults."""
+    return rules_file(Settings())
 
 
 def _yaml(groups: list[dict[str, object]]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _WINDOW: Final = "1d"
 #: How far before the window a series is looked for; it bridges gaps between scrapes.
 _LOOK_BACK: Final = "1d"
+_RUNBOOKS: Final = "docs/runbooks.md"
 #: A share or a mean of fewer tasks than this tells nothing.
 _FEWEST: Final = 5
 _HEAD: Final = """\
@@ -89,6 +90,7 @@ def rules_file(settings: Settings) -> str:
             "          severity: ticket",
             "        annotations:",
             f"          summary: {json.dumps(rule.summary, ensure_ascii=False)}",
+            f"          runbook_url: {json.dumps(f'{_RUNBOOKS}#{rule.name.lower()}')}",
         ]
     return _HEAD + "\n".join(lines) + "\n"
 

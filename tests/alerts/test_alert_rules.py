@@ -78,7 +78,10 @@ def hold(tmp_path: Path, series: dict[str, str], expected: list[dict[str, Any]],
                         "exp_alerts": [
                             {
                                 "exp_labels": {"severity": "ticket"},
-                                "exp_annotations": by_name[rule.name]["annotations"],
+                                "exp_annotations": {
+                                    **by_name[rule.name]["annotations"],
+                                    "runbook_url": f"docs/runbooks.md#{rule.name.lower()}",
+                                },
                             }
                         ]
                         if rule.name in by_name

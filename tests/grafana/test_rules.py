@@ -66,7 +66,7 @@ CASES = {
         {f"otel_agents_cost_total{{{APP}}}": "0+0.1x60"},
         {f"otel_agents_cost_total{{{APP}}}": "0+0.05x60"},
         60,
-        "Model calls of the last 24 hours cost 6.00 USD",
+        "Model calls of the last 24 hours cost 6.00 USD, more than 5",
         "ticket",
     ),
     "AgentsBudgetNearlySpent": Case(
@@ -279,18 +279,18 @@ CASES = {
 
 
 def alerts() -> list[dict[str, object]]:
-    groups = yaml.safe_load((RULES / "alerts.yaml").read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
+    files = [yaml.safe_load((RULES / name).read_text()) for name in ("thresholds.yaml", "alerts.yaml")]
+    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
 
 def check(tmp_path: Path, *tests: dict[str, object]) -> None:
-    """Runs promtool over tests of both files.
+    """Runs promtool over tests of all files.
 
     Raises:
         AssertionError: with promtool's own words.
     """
     path = tmp_path / "tests.yaml"
-    files = [str(RULES / "recording.yaml"), str(RULES / "alerts.yaml")]
+    files = [str(RULES / name) for name in ("recording.yaml", "thresholds.yaml", "alerts.yaml")]
     path.write_text(json.dumps({"rule_files": files, "evaluation_interval": "1m", "tests": tests}))
     done = subprocess.run(
         [require("promtool"), "test", "rules", path], capture_output=True, text=True, check=False
@@ -346,7 +346,8 @@ def test_says_nothing_without_any_data(name: str, tmp_path: Path) -> None:
 
 def test_every_alert_has_a_runbook() -> None:
     headings = set(re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbooks.md").read_text(), re.MULTILINE))
-    assert headings == set(CASES)
+    # Two alerts of tests/alerts have no threshold until somebody sets one.
+    assert headings == {*CASES, "AgentsQualityLow", "AgentsErrorShare"}
 
 
 RECORDED = {
