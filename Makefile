@@ -1,6 +1,7 @@
 # make demo   a real agent run through a real Collector into the local Langfuse backend and Prometheus
 # make test   everything; ARGS="tests/config -k dotenv" for some of it
-# Both set up what they need on first use: .venv from requirements.lock, by hash.
+# make secrets   passwords and keys for collector/docker-compose.yaml, once, in collector/.env
+# The first two set up what they need on first use: .venv from requirements.lock, by hash.
 
 VENV ?= .venv
 ARGS ?=
@@ -11,7 +12,7 @@ PYTHON ?=
 CANDIDATES := $(PYTHON) $(if $(PYTHON),,python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock collector docs clean
+.PHONY: help setup demo test lint format lock collector docs secrets test-full clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -48,6 +49,14 @@ lock:
 
 collector: setup
 	@$(BIN)/otel-agents collector build
+
+# What the overlays for many machines need of a Collector is not in the small one: about ten minutes.
+test-full: setup
+	@$(BIN)/otel-agents collector build --full
+	@$(BIN)/python -m pytest -n $(JOBS) tests/deploy $(ARGS)
+
+secrets:
+	@set -- $(CANDIDATES); for python do command -v $$python >/dev/null && exec $$python collector/make_secrets.py; done
 
 docs: setup
 	@$(BIN)/otel-agents config --example > .env.example
