@@ -28,7 +28,9 @@ _AT_ONCE: Final = 10
 #: Share of the limit that is made free when it is reached.
 _ROOM: Final = 0.05
 
-#: Told of rows that had to give way, and of rows lost: which (of this process's file), how many, why.
+#: Stands for all rows of this process's file.
+WHOLE_FILE: Final = frozenset({-1})
+#: Told of what gave way or was lost: rows of this process's file (none for another's), how many, why.
 Gone = Callable[[Collection[int], int, str], None]
 
 
@@ -105,18 +107,24 @@ class Disk:
         if self.leftover is None:
             return []
         entries = self._front(self.leftover, limit, None)
-        if not entries:
+        if not entries and self.leftover is not None and not self.leftover.done:
             self._let_go()
         return entries
 
     def forget(self, spool: Spool, entries: Sequence[Entry]) -> None:
         """Deletes entries of ``spool`` whose fate is decided."""
-        try:
-            spool.remove([one.row for one in entries if one.row is not None])
-        except SpoolError as error:
-            self._trouble(error)  # they come up again and are sent twice: better than lost
+        spool.done.update(one.row for one in entries if one.row is not None)
+        self._clear(spool)
         if spool is self.leftover and spool.count <= 0:
             self._let_go()
+
+    def _clear(self, spool: Spool) -> None:
+        """Deletes what is done. A disk that cannot even delete has it remembered: it is not sent again."""
+        try:
+            spool.remove(spool.done)
+            spool.done.clear()
+        except SpoolError as error:
+            self._trouble(error)
 
     def expire(self, in_flight: Collection[int]) -> None:
         """Gives up what has been waiting for too long."""
@@ -152,9 +160,14 @@ class Disk:
         self.own = self.leftover = None
 
     def _front(self, spool: Spool, limit: int, before: int | None) -> list[Entry]:
+        if self._failed is not None and time.monotonic() - self._failed < _PAUSE:
+            return []
+        if spool.done:
+            self._clear(spool)
         try:
             return spool.front(limit, self._limits.batch_bytes, before)
         except SpoolError as error:
+            self._failed = time.monotonic()
             self._trouble(error)
             return []
 
@@ -211,4 +224,4 @@ class Disk:
                     self.own = None
                 else:
                     self.leftover = None
-                self._gone(frozenset({-1}) if own else (), count, "spool_damaged")
+                self._gone(WHOLE_FILE if own else (), count, "spool_damaged")

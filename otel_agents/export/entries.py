@@ -40,6 +40,7 @@ class Entry:
         row: its place on disk; None while it is in memory only.
         queued: when its outbox took it over, by the monotonic clock.
         number: counts the entries of one outbox.
+        size: bytes that it takes in a request, its head not counted, when it was taken over.
         settled: its fate is decided.
         span: the span itself, for exporters that take objects.
     """
@@ -51,13 +52,12 @@ class Entry:
     row: int | None = None
     queued: float = 0.0
     number: int = 0
+    size: int = 0
     settled: bool = False
     span: ReadableSpan | None = None
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes in a request, its head not counted."""
-        return len(self.body) + 8
+    def __post_init__(self) -> None:
+        self.size = len(self.body) + 8
 
 
 def encode(spans: Sequence[ReadableSpan], lost: Callable[[int, str], None]) -> list[Entry]:

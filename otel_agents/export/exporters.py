@@ -47,7 +47,8 @@ def span_sender(settings: Settings) -> Callable[[], Sender] | None:
     """
     from opentelemetry.exporter.otlp.proto.common import trace_encoder  # noqa: F401
 
-    from otel_agents.export.sender import GrpcSender, HttpSender
+    from otel_agents.export.grpc_sender import GrpcSender
+    from otel_agents.export.sender import HttpSender
 
     if settings.traces_exporter in ("none", "console"):
         return None

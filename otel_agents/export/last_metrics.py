@@ -19,8 +19,9 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
 
 from otel_agents.export import leftovers
 from otel_agents.export.entries import ERROR, Entry
+from otel_agents.export.grpc_sender import GrpcSender
 from otel_agents.export.leftovers import Destination
-from otel_agents.export.sender import GrpcSender, HttpSender
+from otel_agents.export.sender import HttpSender
 from otel_agents.export.spool import Spool, SpoolError
 
 if TYPE_CHECKING:

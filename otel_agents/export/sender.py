@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 #: Statuses that say something about the spans; every other 4xx is about the address, keys or limits.
 _REFUSED: Final = frozenset({400, 415, 422})
-_SERVICES: Final = {"traces": "trace.v1.TraceService", "metrics": "metrics.v1.MetricsService"}
 _AGENT: Final = f"otel-agents/{__version__}"
 
 
@@ -108,69 +107,11 @@ class HttpSender:
         except requests.Timeout:
             return Answer("later", "timeout", f"no answer from {self._url} within {limit:g} s")
         except (requests.RequestException, OSError, ValueError) as error:
-            return Answer("later", "unreachable", _line(f"{type(error).__name__}: {error}"))
+            return Answer("later", "unreachable", one_line(f"{type(error).__name__}: {error}"))
         return _read(answer, spans)
 
     def close(self) -> None:
         self._session.close()
-
-
-class GrpcSender:
-    """OTLP over gRPC.
-
-    Args:
-        endpoint: ``http://host:port`` (no TLS) or ``https://host:port``.
-        headers: sent as metadata.
-        timeout: seconds for one request.
-        compression: ``gzip`` or ``none``.
-        signal: ``traces`` or ``metrics``.
-    """
-
-    def __init__(
-        self,
-        endpoint: str,
-        headers: Mapping[str, str],
-        timeout: float,
-        compression: str,
-        signal: str = "traces",
-    ) -> None:
-        import grpc
-
-        plain = endpoint.startswith("http://")
-        target = endpoint.removeprefix("http://").removeprefix("https://").rstrip("/")
-        kind = grpc.Compression.Gzip if compression == "gzip" else grpc.Compression.NoCompression
-        if plain:
-            self._channel = grpc.insecure_channel(target, compression=kind)
-        else:
-            self._channel = grpc.secure_channel(target, _grpc_credentials(), compression=kind)
-        self._call = self._channel.unary_unary(
-            f"/opentelemetry.proto.collector.{_SERVICES[signal]}/Export",
-            request_serializer=None,  # we have the bytes already
-            response_deserializer=None,
-        )
-        self._metadata = tuple((name.lower(), value) for name, value in headers.items())
-        self._timeout = timeout
-
-    def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
-        return self.post(request_of(entries), len(entries), timeout)
-
-    def post(self, body: bytes, spans: int = 0, timeout: float | None = None) -> Answer:
-        """Sends a request that is encoded already. Never raises."""
-        import grpc
-
-        limit = self._timeout if timeout is None else min(timeout, self._timeout)
-        try:
-            answer = self._call(body, timeout=limit, metadata=self._metadata)
-        except grpc.RpcError as error:
-            return _grpc_answer(error)
-        except ValueError as error:  # a closed channel
-            return Answer("later", "unreachable", str(error))
-        rejected, message = _partial(answer)
-        rejected = min(rejected, spans)
-        return Answer("taken", "rejected" if rejected else "", message, rejected=rejected)
-
-    def close(self) -> None:
-        self._channel.close()
 
 
 class ExporterSender:
@@ -186,7 +127,7 @@ class ExporterSender:
             result = self._exporter.export([one.span for one in entries if one.span is not None])
         except Exception as error:
             logger.exception("otel-agents: the exporter failed")
-            return Answer("later", "export_failed", _line(repr(error)))
+            return Answer("later", "export_failed", one_line(repr(error)))
         if result is SpanExportResult.SUCCESS:
             return Answer("taken")
         return Answer("later", "export_failed", "the exporter said no")
@@ -220,11 +161,11 @@ def _session() -> Any:
 def _read(answer: Any, spans: int) -> Answer:
     status = answer.status_code
     if 200 <= status < 300:
-        rejected, message = _partial(answer.content, answer.headers.get("content-type", ""))
+        rejected, message = partial(answer.content, answer.headers.get("content-type", ""))
         rejected = min(rejected, spans)
         return Answer("taken", "rejected" if rejected else "", message, rejected=rejected)
     reason = f"status_{status}"
-    message = _line(f"status {status}: {answer.text[:500]}")
+    message = one_line(f"status {status}: {answer.text[:500]}")
     if status == 413:
         return Answer("too_large", reason, message)
     if status in _REFUSED:
@@ -234,7 +175,7 @@ def _read(answer: Any, spans: int) -> Answer:
     return Answer("later", reason, message, retry_after(answer.headers))
 
 
-def _partial(body: bytes, kind: str = "application/x-protobuf") -> tuple[int, str]:
+def partial(body: bytes, kind: str = "application/x-protobuf") -> tuple[int, str]:
     """Spans that were thrown away, and why, of an answer's ``partial_success``.
 
     Langfuse answers with JSON of its own to everything; what is not understood means that all is well.
@@ -244,69 +185,15 @@ def _partial(body: bytes, kind: str = "application/x-protobuf") -> tuple[int, st
             import json
 
             said = json.loads(body or b"{}").get("partialSuccess") or {}
-            return max(int(said.get("rejectedSpans") or 0), 0), _line(str(said.get("errorMessage") or ""))
+            return max(int(said.get("rejectedSpans") or 0), 0), one_line(str(said.get("errorMessage") or ""))
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
         partial = ExportTraceServiceResponse.FromString(body).partial_success
-        return max(partial.rejected_spans, 0), _line(partial.error_message)
+        return max(partial.rejected_spans, 0), one_line(partial.error_message)
     except Exception:
         return 0, ""
 
 
-def _grpc_answer(error: Any) -> Answer:
-    import grpc
-
-    code = error.code()
-    details = error.details() or ""
-    reason = f"grpc_{code.name.lower()}"
-    message = _line(f"{code.name}: {details}")
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
-        return Answer("too_large", reason, message)
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return Answer("refused", reason, message)
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        reason = "timeout"
-    elif code is grpc.StatusCode.UNAVAILABLE:
-        reason = "unreachable"
-    return Answer("later", reason, message, _grpc_wait(error))
-
-
-def _grpc_wait(error: Any) -> float | None:
-    """Seconds of a ``RetryInfo`` in the error's details, as the Collector sends it under pressure."""
-    try:
-        from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
-        from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-
-        for name, value in error.trailing_metadata() or ():
-            if name == "grpc-status-details-bin":
-                for detail in Status.FromString(value).details:
-                    info = RetryInfo()
-                    if detail.Unpack(info):
-                        return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
-    except Exception:
-        return None
-    return None
-
-
-def _grpc_credentials() -> Any:
-    import grpc
-
-    def content(what: str) -> bytes | None:
-        prefix = "OTEL_EXPORTER_OTLP"
-        path = os.environ.get(f"{prefix}_TRACES_{what}") or os.environ.get(f"{prefix}_{what}")
-        if not path:
-            return None
-        try:
-            with open(path, "rb") as file:
-                return file.read()
-        except OSError as error:
-            logger.warning("otel-agents: %s cannot be read: %s", path, error.strerror)
-            return None
-
-    return grpc.ssl_channel_credentials(
-        content("CERTIFICATE"), content("CLIENT_KEY"), content("CLIENT_CERTIFICATE")
-    )
-
-
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """``text`` for a log: one line, and not too long."""
     return " ".join(text.split())[:300]

@@ -18,12 +18,9 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from otel_agents.export import locks
 from otel_agents.export.entries import Entry
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing to lock with, so nothing is kept on disk
-    fcntl = None  # type: ignore[assignment]
+from otel_agents.export.locks import is_held as is_held
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +75,8 @@ class Spool:
         self._lock = lock
         self._db = database
         self._heads: dict[bytes, int] = {}
+        #: Rows whose fate is decided, but that could not be deleted yet.
+        self.done: set[int] = set()
         found = database.execute(
             f"SELECT count(*), coalesce(sum(length(body) + {_ROW}), 0), min(at), coalesce(max(id), 0) "
             "FROM items"
@@ -103,7 +102,7 @@ class Spool:
         path = folder / f"{kind}-{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(3)}.db"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages are in there
-            lock = _take_lock(path, create=True)
+            lock = locks.take(path, create=True)
         except OSError as error:
             raise SpoolError(f"{folder} cannot be used: {error.strerror or error}") from None
         if lock is None:
@@ -124,7 +123,7 @@ class Spool:
             SpoolError: it cannot be read; a damaged one has been set aside.
         """
         try:
-            lock = _take_lock(path, create=False)
+            lock = locks.take(path, create=False)
         except OSError as error:
             raise SpoolError(f"{path} cannot be locked: {error.strerror or error}") from None
         if lock is None:
@@ -187,9 +186,12 @@ class Spool:
         found: list[Entry] = []
         size = 0
         try:
-            cursor = self._db.execute(_FRONT, (before if before is not None else sys.maxsize, limit))
+            last = before if before is not None else sys.maxsize
+            cursor = self._db.execute(_FRONT, (last, limit + len(self.done)))
             for row, head, rank, at, body in cursor:
                 entry = Entry(head, body, rank, at, row)
+                if row in self.done:
+                    continue
                 size += entry.size
                 if found and size > max_bytes:
                     break
@@ -273,19 +275,19 @@ class Spool:
             self._db.close()
         if self.count <= 0:
             _remove(self.path)
-        _close(self._lock)
+        locks.release(self._lock)
 
     def damaged(self) -> None:
         """Sets the file aside and lets go of it."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         set_aside(self.path)
-        _close(self._lock)
+        locks.release(self._lock)
 
     def abandon(self) -> None:
         """In a forked child: lets go of what is the parent's. The parent's own lock stays."""
         _inherited.append(self._db)
-        _close(self._lock)  # held here, it would outlive the parent and nobody could adopt the file
+        locks.release(self._lock)  # held here, it would outlive the parent and nobody could adopt the file
 
     def _head(self, head: bytes) -> int:
         found = self._heads.get(head)
@@ -308,21 +310,9 @@ def set_aside(path: Path) -> Path:
         with contextlib.suppress(OSError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     with contextlib.suppress(OSError):
-        _lock_path(path).unlink()
+        locks.path_of(path).unlink()
     logger.error("otel-agents: %s is damaged; set aside as %s", path, aside.name)
     return aside
-
-
-def is_held(path: Path) -> bool:
-    """Whether a live process holds the file."""
-    try:
-        lock = _take_lock(path, create=False)
-    except OSError:
-        return True
-    if lock is None:
-        return _lock_path(path).exists()
-    _close(lock)
-    return False
 
 
 def _connect(path: Path, *, durable: bool, create: bool) -> sqlite3.Connection:
@@ -348,47 +338,12 @@ def _connect(path: Path, *, durable: bool, create: bool) -> sqlite3.Connection:
     return database
 
 
-def _take_lock(path: Path, create: bool) -> int | None:
-    """A descriptor that holds the lock; None when another holds it, or there is none to take.
-
-    Raises:
-        OSError: the file system has no locks, or the file cannot be opened.
-    """
-    if fcntl is None:
-        raise OSError("this system has no file locks")
-    lock_path = _lock_path(path)
-    descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its holder may have deleted it since it was opened: then the lock is of no file.
-        if os.fstat(descriptor).st_ino == os.stat(lock_path).st_ino and (create or path.exists()):
-            return descriptor
-        if not create and not path.exists():
-            lock_path.unlink(missing_ok=True)  # made by this very look, or left without its file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-def _lock_path(path: Path) -> Path:
-    return path.with_suffix(".lock")
-
-
 def _remove(path: Path) -> None:
     for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         with contextlib.suppress(OSError):
             one.unlink()
     with contextlib.suppress(OSError):
-        _lock_path(path).unlink()
-
-
-def _close(descriptor: int) -> None:
-    with contextlib.suppress(OSError):
-        os.close(descriptor)
+        locks.path_of(path).unlink()
 
 
 def _is_damage(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from outlets import MakeOutlet, entries
 from parts import wait_for
 from stub_backend import StubBackend
 
-from otel_agents.export import dead_letters, disk, leftovers, spool
+from otel_agents.export import dead_letters, disk, leftovers, locks, spool
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.spool import NewerVersion, Spool, SpoolError
 
@@ -181,13 +181,34 @@ def test_a_file_system_without_locks_leaves_the_memory(
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(spool.fcntl, "flock", no_locks)
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
     proxy.refuse()
     out = outlet()
     out.put("a")
-    wait_for(lambda: out.outbox._failures, "a try")
+    wait_for(lambda: out.outbox._attempts.failures, "a try")
     assert out.flush(0.3) == (1, 0)
     assert caplog.text.count("No locks available") == 1
+
+
+def test_a_disk_that_cannot_delete_has_nothing_sent_twice(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.refuse()
+    out = outlet()
+    out.put("a", "b")
+    assert out.flush() == (0, 2)
+
+    def read_only(self: Spool, rows: object) -> int:
+        raise SpoolError("attempt to write a readonly database")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "remove", read_only)
+        proxy.accept()
+        wait_for(lambda: out.counts["delivered"] == 2, "the delivery")
+        out.put("c")
+        wait_for(lambda: out.counts["delivered"] == 3, "another one")
+    wait_for(lambda: out.outbox.waiting() == (0, 0), "the disk to work again")
+    assert names(backend) == ["a", "b", "c"]
 
 
 def test_what_is_too_old_is_dropped_and_counted(outlet: MakeOutlet, proxy: FaultProxy, folder: Path) -> None:

@@ -18,7 +18,7 @@ from parts import free_port, wait_for
 from stub_backend import StubBackend
 
 from otel_agents.export import leftovers
-from otel_agents.export.spool import is_held
+from otel_agents.export.locks import is_held
 
 APP = """
 import sys, time

@@ -44,8 +44,8 @@ def test_what_may_pass_by_itself_is_waited_out(
     out.put("a", "b")
     assert out.flush() == (0, 2), "kept on disk, and nobody waits ten seconds for that"
     proxy.fault = PASS
-    wait_for(lambda: len(backend.spans()) == 2, "the next try")
-    assert out.flush() == (0, 0)
+    wait_for(lambda: out.outbox.waiting() == (0, 0), "the next try")
+    assert names(backend) == ["a", "b"]
     assert out.counts == {"delivered": 2, "spooled": 2}
 
 
@@ -85,7 +85,7 @@ def test_a_backend_that_hangs_holds_up_one_flush_and_no_more(outlet: MakeOutlet,
     out.put("a")
     out.flush(0.2)
     started = time.monotonic()
-    wait_for(lambda: out.outbox._failures, "the time limit of the request")
+    wait_for(lambda: out.outbox._attempts.failures, "the time limit of the request")
     out.put("b")
     before = time.monotonic()
     assert out.flush() == (0, 2)
@@ -166,7 +166,7 @@ def test_in_memory_mode_a_poisonous_span_is_dropped_and_counted(
 
 
 def test_grpc_answers_mean_the_same(backend: StubBackend) -> None:
-    from otel_agents.export.sender import GrpcSender
+    from otel_agents.export.grpc_sender import GrpcSender
 
     with backend.grpc() as address:
         sender = GrpcSender(f"http://{address}", {"X-Tenant": "a"}, 10.0, "gzip")
