@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -16,14 +16,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from otel_agents import semconv
+from otel_agents.bridge.batches import JSON, PROTOBUF
 from otel_agents.bridge.bodies import BadRequest, read_body, unpack
+from otel_agents.bridge.contents import Contents
 from otel_agents.bridge.drain import Drain
 from otel_agents.bridge.errors import BridgeError
+from otel_agents.bridge.event_content import said_of
 from otel_agents.bridge.guard import TraceGuard
 from otel_agents.bridge.langfuse_meters import LangfuseMeters
 from otel_agents.bridge.meters import Meters
-from otel_agents.bridge.otlp_logs import Malformed, events_of_json, events_of_protobuf
+from otel_agents.bridge.otlp_logs import Event, Malformed, events_of_json, events_of_protobuf
 from otel_agents.bridge.queue import MAX_BYTES, MAX_SCORES, QueueFull, ScoreQueue
+from otel_agents.bridge.seen import SeenSpans
 from otel_agents.bridge.summary_routes import metrics_page, summaries_of, summary_route
 from otel_agents.langfuse.score_events import NotAScore, Score, score_of
 from otel_agents.langfuse.scores import connect
@@ -33,8 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROTOBUF: Final = "application/x-protobuf"
-JSON: Final = "application/json"
 #: Seconds that a sender is asked to wait while the queue is full.
 _RETRY_AFTER: Final = "10"
 
@@ -51,22 +54,26 @@ class Bridge:
         self.queue = ScoreQueue(settings.home / "bridge", max_scores, max_bytes)
         self.meters = Meters(self.queue)
         self.drain = Drain(self.queue, lambda: connect(settings), self.meters)
-        self.guard = TraceGuard(settings, self.meters)
+        folder = settings.home / "bridge"
+        self.contents = Contents(folder / "contents.db", self.meters)
+        self.guard = TraceGuard(settings, self.meters, SeenSpans(folder / "seen.db"), self.contents)
         self.summaries = summaries_of(settings)
         self.langfuse = LangfuseMeters(
             self.meters.registry, self.summaries, settings.summary_interval, settings.label_limit
         )
 
     async def logs(self, request: Request) -> Response:
-        """POST /v1/logs: 200 when every evaluation result in it is on disk."""
+        """POST /v1/logs: 200 when every evaluation result and all content for spans in it is on disk."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (PROTOBUF, JSON):
             raise BadRequest(415, f"content-type {kind[:60]!r} is not supported; use {PROTOBUF} or {JSON}")
         packed = await read_body(request)
-        rejected = await run_in_threadpool(
+        rejected, services = await run_in_threadpool(
             self._store, packed, kind, request.headers.get("content-encoding", "")
         )
         self.drain.wake()
+        if services:
+            self.guard.merger.heard(services)
         return _accepted(kind, rejected)
 
     async def healthz(self, _: Request) -> Response:
@@ -78,15 +85,36 @@ class Bridge:
         """GET /metrics, in the format that the scraper asks for."""
         return await metrics_page(request, self.meters.registry)
 
-    def _store(self, packed: bytes, kind: str, encoding: str) -> Counter[str]:
-        """Puts the scores of a request on disk; answers why some events are none."""
+    def _store(self, packed: bytes, kind: str, encoding: str) -> tuple[Counter[str], set[str]]:
+        """Puts what is of use in a request on disk.
+
+        Returns:
+            Why some evaluation results are no scores; the services that sent content for their spans.
+        """
         body = unpack(packed, encoding)
         try:
             events, records = events_of_protobuf(body) if kind == PROTOBUF else events_of_json(body)
         except Malformed as error:
             raise BadRequest(400, str(error)) from None
-        self.meters.records.labels("evaluation").inc(len(events))
+        evaluations = [one for one in events if one.name == semconv.EVENT_EVALUATION_RESULT]
+        contents = [one for one in events if one.name != semconv.EVENT_EVALUATION_RESULT]
+        self.meters.records.labels("evaluation").inc(len(evaluations))
+        self.meters.records.labels("content").inc(len(contents))
         self.meters.records.labels("other").inc(records - len(events))
+        services = self._store_content(contents) if contents else set()
+        return self._store_scores(evaluations), services
+
+    def _store_content(self, events: Sequence[Event]) -> set[str]:
+        said, services = [], set()
+        for event in events:
+            if (one := said_of(event)) is not None:
+                said.append(one)
+                services.add(event.service)
+        self.meters.content.labels("unusable").inc(len(events) - len(said))
+        self.contents.add(said)
+        return services
+
+    def _store_scores(self, events: Sequence[Event]) -> Counter[str]:
         scores: list[Score] = []
         rejected: Counter[str] = Counter()
         for event in events:

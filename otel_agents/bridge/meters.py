@@ -16,13 +16,17 @@ class Meters:
     """The counters, and the queue's size at the time of a scrape.
 
     Attributes:
-        records: log records that came, by ``kind`` (``evaluation``, ``other``).
+        records: log records that came, by ``kind`` (``evaluation``, ``content``, ``other``).
         stored: scores that are on disk.
         sent: scores that Langfuse accepted.
         failed: requests to Langfuse that will be repeated.
         dropped: scores that are lost, by ``reason`` (``not_a_score``, ``refused``, ``error``).
         full: requests that were asked to come again because the queue was full.
-        traces: trace requests passed on, by ``outcome`` (``delivered``, ``retry``, ``refused``).
+        traces: trace requests, by ``outcome`` (``delivered``, ``retry``, ``refused``, ``repeated``).
+        repeated: spans that were left out because they had been delivered before.
+        content: records with content for spans, by ``outcome`` (``stored``, ``merged``, ``late``,
+            ``expired``, ``unusable``).
+        waits: requests that waited for content, by ``outcome`` (``found``, ``in_vain``).
     """
 
     def __init__(self, queue: ScoreQueue) -> None:
@@ -37,14 +41,21 @@ class Meters:
         self.failed = counter("score_requests_failed", "Requests to Langfuse that are repeated.")
         self.dropped = counter("scores_dropped", "Scores that are lost.", "reason")
         self.full = counter("queue_full", "Requests asked to come again because the queue was full.")
-        self.traces = counter("trace_requests", "Trace requests passed on to Langfuse.", "outcome")
+        self.traces = counter("trace_requests", "Trace requests by what became of them.", "outcome")
+        self.repeated = counter("repeated_spans", "Spans left out because they had been delivered.")
+        self.content = counter("event_content", "Records with content for spans.", "outcome")
+        self.waits = counter("content_waits", "Trace requests that waited for content.", "outcome")
         # A series that begins with its first event is one that increase() does not see.
-        for kind in ("evaluation", "other"):
+        for kind in ("evaluation", "content", "other"):
             self.records.labels(kind)
         for reason in ("not_a_score", "refused", "error"):
             self.dropped.labels(reason)
-        for outcome in ("delivered", "retry", "refused"):
+        for outcome in ("delivered", "retry", "refused", "repeated"):
             self.traces.labels(outcome)
+        for outcome in ("stored", "merged", "late", "expired", "unusable"):
+            self.content.labels(outcome)
+        for outcome in ("found", "in_vain"):
+            self.waits.labels(outcome)
         self.registry.register(_QueueSize(queue))
 
 

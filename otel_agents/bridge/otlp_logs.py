@@ -1,4 +1,4 @@
-"""Reads OTLP log requests, protobuf and JSON, down to what evaluation results need."""
+"""Reads OTLP log requests, protobuf and JSON, down to the events that the bridge does something with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from otel_agents import semconv
+
+#: Events with a whole call's messages: the conventions' name, and the one it had before.
+DETAILS_EVENTS: Final = frozenset({semconv.EVENT_INFERENCE_DETAILS, "gen_ai.client.operation.details"})
+#: Events with one message each, as conventions before 1.37 have them; and whose message it is.
+MESSAGE_EVENTS: Final = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+    "gen_ai.choice": "assistant",
+}
+_WANTED: Final = frozenset({semconv.EVENT_EVALUATION_RESULT}) | DETAILS_EVENTS | MESSAGE_EVENTS.keys()
 
 
 class Malformed(Exception):
@@ -18,17 +30,23 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An evaluation result as a log record had it.
+    """A log record that is an event of interest.
 
     Attributes:
+        name: of the event.
         attributes: of the record; bytes became base64 text.
+        body: of the record, likewise.
+        service: the resource's ``service.name``, or empty.
         environment: of the resource, if it names one.
         trace_id: 32 hex digits, or None.
         span_id: 16 hex digits, or None.
         timestamp_ns: when it happened, else when it was observed, else 0.
     """
 
+    name: str
     attributes: Mapping[str, Any]
+    body: Any
+    service: str
     environment: str | None
     trace_id: str | None
     span_id: str | None
@@ -36,7 +54,7 @@ class Event:
 
 
 def events_of_protobuf(body: bytes) -> tuple[list[Event], int]:
-    """The evaluation results in a protobuf request, and the number of all its records.
+    """The events in a protobuf request, and the number of all its records.
 
     Raises:
         Malformed: it cannot be decoded.
@@ -51,16 +69,19 @@ def events_of_protobuf(body: bytes) -> tuple[list[Event], int]:
     events: list[Event] = []
     records = 0
     for resource in request.resource_logs:
-        environment = _environment(_attributes(resource.resource.attributes))
+        named = _attributes(resource.resource.attributes)
         for scope in resource.scope_logs:
             for record in scope.log_records:
                 records += 1
                 attributes = _attributes(record.attributes)
-                if _is_evaluation(record.event_name, attributes):
+                if name := _event_name(record.event_name, attributes):
                     events.append(
                         Event(
+                            name,
                             attributes,
-                            environment,
+                            _value(record.body),
+                            _service(named),
+                            _environment(named),
                             record.trace_id.hex() or None,
                             record.span_id.hex() or None,
                             record.time_unix_nano or record.observed_time_unix_nano,
@@ -70,7 +91,7 @@ def events_of_protobuf(body: bytes) -> tuple[list[Event], int]:
 
 
 def events_of_json(body: bytes) -> tuple[list[Event], int]:
-    """The evaluation results in a JSON request, and the number of all its records.
+    """The events in a JSON request, and the number of all its records.
 
     Raises:
         Malformed: it cannot be decoded.
@@ -88,26 +109,39 @@ def events_of_json(body: bytes) -> tuple[list[Event], int]:
                 for record in _objects(scope, "logRecords"):
                     records += 1
                     attributes = _json_attributes(record)
-                    if _is_evaluation(record.get("eventName"), attributes):
-                        events.append(_json_event(record, attributes, _environment(named)))
+                    if name := _event_name(record.get("eventName"), attributes):
+                        events.append(_json_event(name, record, attributes, named))
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise Malformed(f"the body is no OTLP JSON: {error}") from None
     return events, records
 
 
-def _json_event(record: Mapping[str, Any], attributes: Mapping[str, Any], environment: str | None) -> Event:
+def _json_event(
+    name: str, record: Mapping[str, Any], attributes: Mapping[str, Any], resource: Mapping[str, Any]
+) -> Event:
     return Event(
+        name,
         attributes,
-        environment,
+        _json_value(record.get("body")),
+        _service(resource),
+        _environment(resource),
         record.get("traceId") or None,
         record.get("spanId") or None,
         int(record.get("timeUnixNano") or 0) or int(record.get("observedTimeUnixNano") or 0),
     )
 
 
-def _is_evaluation(event_name: object, attributes: Mapping[str, Any]) -> bool:
-    # Older SDKs name an event by an attribute.
-    return semconv.EVENT_EVALUATION_RESULT in (event_name, attributes.get("event.name"))
+def _event_name(event_name: object, attributes: Mapping[str, Any]) -> str | None:
+    """The name of an event of interest; older SDKs name an event by an attribute."""
+    for name in (event_name, attributes.get("event.name")):
+        if isinstance(name, str) and name in _WANTED:
+            return name
+    return None
+
+
+def _service(resource: Mapping[str, Any]) -> str:
+    found = resource.get("service.name")
+    return found if isinstance(found, str) else ""
 
 
 def _environment(resource: Mapping[str, Any]) -> str | None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
+from otel_agents.bridge.database import open_database
 from otel_agents.bridge.errors import BridgeError
 from otel_agents.langfuse.score_events import Score
-
-logger = logging.getLogger(__name__)
 
 #: Scores that are kept while Langfuse does not take them.
 MAX_SCORES: Final = 200_000
@@ -59,12 +56,11 @@ class ScoreQueue:
         self._lock = threading.Lock()
         self._held = _hold(folder)
         try:
-            self._db = _open(folder / "scores.db")
-        except (sqlite3.Error, OSError) as error:
+            # Scores are few, and their senders forget them.
+            self._db = open_database(folder / "scores.db", _SCHEMA, "FULL")
+        except BaseException:
             self._held.close()
-            raise BridgeError(
-                f"cannot use {folder / 'scores.db'} ({error}); set OTEL_AGENTS_HOME to another folder"
-            ) from None
+            raise
         self._count, self._bytes = self._db.execute(
             "SELECT count(*), coalesce(sum(length(body)), 0) FROM scores"
         ).fetchone()
@@ -155,31 +151,3 @@ def _hold(folder: Path) -> IO[str]:
             f"another bridge uses {folder}; stop it, or set OTEL_AGENTS_HOME to another folder"
         ) from None
     return file
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        return _connected(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise  # no space, no permission: the file may be sound
-        aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
-        logger.error("%s is damaged (%s); set aside as %s", path, error, aside.name)
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        return _connected(path)
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    try:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")  # scores are few, and their senders forget them
-        database.execute(_SCHEMA)
-        if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(found)
-    except BaseException:
-        database.close()
-        raise
-    return database

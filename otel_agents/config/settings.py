@@ -75,7 +75,7 @@ _CALLS = "Model calls"
 _MONEY = "Prices, plans, budgets and guards"
 _METRICS = "Metrics"
 _EXPORT = "Export of spans"
-_ALERTS = "Alerts and the summary"
+_ALERTS = "Alerts and the bridge"
 _STACK = "Local stack"
 
 _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
@@ -363,6 +363,21 @@ class Settings:
         default=False,
         help="HTTP spans of model calls beside ours",
     )
+    cli_agents: tuple[str, ...] = _setting(
+        _CALLS,
+        values.words,
+        "OTEL_AGENTS_CLI_AGENTS",
+        default=(),
+        help="TOML files that describe further command-line agents, parted by commas (docs/cli-agents.md)",
+        example="agents/aider.toml",
+    )
+    cli_telemetry: bool = _setting(
+        _CALLS,
+        values.boolean,
+        "OTEL_AGENTS_CLI_TELEMETRY",
+        default=True,
+        help="receive the OpenTelemetry of command-line agents that are run, and join it to the trace",
+    )
 
     prices_file: Path | None = _setting(  # noqa: RUF009
         _MONEY,
@@ -627,6 +642,13 @@ class Settings:
         "OTEL_AGENTS_SUMMARY_INTERVAL",
         default=60.0,
         help="seconds between two reads of Langfuse for the bridge's /metrics; 0 reads nothing",
+    )
+    event_wait: float = _setting(
+        _ALERTS,
+        values.amount,
+        "OTEL_AGENTS_EVENT_WAIT",
+        default=2.0,
+        help="seconds that the bridge lets a span wait for messages sent as log records; 0 never waits",
     )
 
     home: Path = _setting(  # noqa: RUF009

@@ -95,7 +95,7 @@ def test_an_event_named_by_an_attribute_is_one_too(start_bridge: Any, server: Sc
 
 
 def test_other_log_records_are_taken_and_ignored(start_bridge: Any, nobody: str) -> None:
-    other = {"eventName": "gen_ai.client.inference.operation.details", "attributes": []}
+    other = {"eventName": "gen_ai.client.operation.exception", "attributes": []}
     with start_bridge(nobody) as rig:
         answer = rig.client.post("/v1/logs", json=as_json(other, evaluation("quality"), other))
         assert (answer.status_code, answer.json()) == (200, {})

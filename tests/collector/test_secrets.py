@@ -71,7 +71,9 @@ def test_secrets_go_and_numbers_stay(shared_collector: Collector) -> None:
     }
     assert left["langfuse.observation.cost_details"] == '{"total":0.0125}'
     assert json.loads(left["langfuse.observation.input"]) == {
-        "messages": [{"role": "user", "parts": [{"type": "text", "content": "my key is [redacted], thanks"}]}],
+        "messages": [
+            {"role": "user", "parts": [{"type": "text", "content": "my key is [redacted], thanks"}]}
+        ],
         "tools": [{"name": "t", "headers": {"api_key": "[redacted]", "n": 1}}],
     }
     assert left["account.secret"] == "[redacted]"
