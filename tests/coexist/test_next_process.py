@@ -7,23 +7,29 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry import propagate, trace
 from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from stub_backend import StubBackend
 
 import otel_agents
 from otel_agents.export import upstream
+from otel_agents.export.pipeline import SpanPipeline
 
 TRACE = int("0af7651916cd43dd8448eb211c80319c", 16)
 
 
 @pytest.fixture(autouse=True)
-def configured(clean_globals: None, backend: StubBackend) -> Iterator[None]:
+def watched(clean_globals: None) -> Iterator[None]:
+    """A provider with our processor, and our propagator."""
     before = propagate.get_global_textmap()
-    otel_agents.configure(
-        service_name="one", otlp_endpoint=backend.url, instrument_libraries=False, spool_mode="memory"
-    )
+    pipeline = SpanPipeline(InMemorySpanExporter(), inherited=lambda _: {})
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(pipeline)
+    trace.set_tracer_provider(provider)
+    upstream.install()
     yield
+    pipeline.close()
     propagate.set_global_textmap(before)
 
 
@@ -117,7 +123,6 @@ def test_installed_once_and_taken_out_again() -> None:
     upstream.install()
     upstream.uninstall()
     assert not isinstance(propagate.get_global_textmap(), upstream._Extended)
-    otel_agents.shutdown(timeout=0.1)
     with otel_agents.agent("guide"):
         assert "tracestate" not in sent()
 
