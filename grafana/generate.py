@@ -30,6 +30,7 @@ def files() -> dict[Path, str]:
     made[HERE.parent / "docs" / "metrics.md"] = documents.page()
     made[HERE / "rules" / "recording.yaml"] = rules.recording()
     made[HERE / "rules" / "alerts.yaml"] = rules.alerts()
+    made[HERE / "rules" / "pipeline.yaml"] = rules.pipeline()
     made[HERE / "rules" / "thresholds.yaml"] = rules.thresholds()
     return made
 

@@ -22,6 +22,8 @@ _HINTS = {
     "collector": "build it with `otel-agents collector build` (needs Go), or set OTELCOL_BIN",
     "prometheus": "install Debian's `prometheus` package, or put prometheus on PATH",
     "promtool": "install Debian's `prometheus` package, or put promtool on PATH",
+    "alertmanager": "install Debian's `prometheus-alertmanager` package, or put alertmanager on PATH",
+    "amtool": "install Debian's `prometheus-alertmanager` package, or put amtool on PATH",
     "chromium": "install Debian's `chromium` package, or put chromium on PATH",
 }
 
@@ -31,8 +33,11 @@ def _find(kind: str) -> Path | None:
         from otel_agents.stack.collector import find_collector
 
         return find_collector()
-    names = {"chromium": ("chromium", "chromium-browser", "google-chrome")}.get(kind, (kind,))
-    for name in names:
+    names = {
+        "chromium": ("chromium", "chromium-browser", "google-chrome"),
+        "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    }
+    for name in names.get(kind, (kind,)):
         if found := shutil.which(name):
             return Path(found)
     return None

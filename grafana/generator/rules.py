@@ -79,7 +79,7 @@ def recorded() -> dict[str, str]:
 
 
 def alert_list() -> list[Alert]:
-    """Every alert."""
+    """Every alert about agents with a threshold that is fixed."""
     calls = _grown(metrics.CALL_DURATION, "15m", "_count")
     failed = _grown(metrics.CALL_DURATION, "15m", "_count", error_type=SET)
     spent = f"max by (budget, period) ({select(metrics.BUDGET_SPENT, variables=False)})"
@@ -170,7 +170,6 @@ def alert_list() -> list[Alert]:
             "ticket",
             "{{ $labels.job }} lost {{ $value }} spans: {{ $labels.reason }}",
         ),
-        *_pipeline(),
     ]
 
 
@@ -265,20 +264,27 @@ def recording() -> str:
 
 
 def alerts() -> str:
-    """The file of alerts."""
-    groups: dict[str, list[dict[str, object]]] = {"otel-agents": [], "otel-agents-pipeline": []}
-    pipeline = {one.name for one in _pipeline()}
-    for one in alert_list():
-        groups["otel-agents-pipeline" if one.name in pipeline else "otel-agents"].append(
-            {
-                "alert": one.name,
-                "expr": one.expression,
-                "for": one.lasting,
-                "labels": {"severity": one.severity, **one.labels},
-                "annotations": {"summary": one.summary, "runbook_url": f"{_RUNBOOKS}#{one.name.lower()}"},
-            }
-        )
-    return _HEAD + _yaml([{"name": name, "rules": rules} for name, rules in groups.items()])
+    """The file of alerts about agents."""
+    return _alerts("otel-agents", alert_list())
+
+
+def pipeline() -> str:
+    """The file of alerts about the Collector and the bridge, for those who have them."""
+    return _alerts("otel-agents-pipeline", _pipeline())
+
+
+def _alerts(group: str, made: list[Alert]) -> str:
+    rules: list[dict[str, object]] = [
+        {
+            "alert": one.name,
+            "expr": one.expression,
+            "for": one.lasting,
+            "labels": {"severity": one.severity, **one.labels},
+            "annotations": {"summary": one.summary, "runbook_url": f"{_RUNBOOKS}#{one.name.lower()}"},
+        }
+        for one in made
+    ]
+    return _HEAD + _yaml([{"name": group, "rules": rules}])
 
 
 def thresholds() -> str:

@@ -59,4 +59,6 @@ def _parts(found: State) -> list[tuple[str, str, bool]]:
         parts.append(("bridge", found.bridge, accepts(found.bridge)))
     if found.prometheus:
         parts.append(("Prometheus", found.prometheus, answers(f"{found.prometheus}/-/ready")))
+    if found.alertmanager:
+        parts.append(("Alerts", found.alertmanager, answers(f"{found.alertmanager}/-/ready")))
     return parts

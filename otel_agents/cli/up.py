@@ -105,6 +105,8 @@ def addresses(stack: Stack) -> list[str]:
         lines.append(f"Collector   {state.otlp} (OTLP/HTTP)")
     if state.prometheus:
         lines.append(f"Prometheus  {state.prometheus}")
+    if state.alertmanager:
+        lines.append(f"Alerts      {state.alertmanager}, told to OTEL_AGENTS_ALERT_WEBHOOK")
     lines.append(f"logs        {state.logs}")
     lines.append("")
     lines.append("For your app:")

@@ -59,7 +59,7 @@ class Launch:
 
 
 def config_path(name: str = "otel-collector.yaml") -> Path:
-    """Where ``otel-collector.yaml``, ``builder.yaml`` or ``builder-full.yaml`` is on this machine.
+    """Where ``otel-collector.yaml``, a builder's manifest or ``alertmanager.yaml`` is on this machine.
 
     A checkout has them in the project's root and in ``collector/``; a wheel carries copies inside the
     package, because a user of ``pip install`` has no checkout.
@@ -68,7 +68,8 @@ def config_path(name: str = "otel-collector.yaml") -> Path:
         StackError: the installation is incomplete.
     """
     root = _PACKAGE.parent.parent
-    for candidate in (_PACKAGE / "data" / name, root / name, root / "collector" / name):
+    places = (_PACKAGE / "data", root, root / "collector", root / "collector" / "alertmanager")
+    for candidate in (place / name for place in places):
         if candidate.is_file():
             return candidate
     raise StackError(f"{name} is missing from this installation of otel-agents; install it again")
@@ -183,6 +184,8 @@ def collector_environment(
         "LANGFUSE_PUBLIC_KEY": public_key,
         "LANGFUSE_SECRET_KEY": secret_key,
         "OTEL_AGENTS_BRIDGE_ENDPOINT": bridge_endpoint.rstrip("/"),
+        # Only the bridge can put content of events onto spans, and only if they pass it.
+        "OTEL_AGENTS_EVENT_CONTENT": "on" if langfuse_endpoint.startswith(bridge_endpoint) else "off",
         "OTELCOL_HOST": host,
         "OTELCOL_GRPC_PORT": str(ports.otlp_grpc_port),
         "OTELCOL_HTTP_PORT": str(ports.otlp_http_port),

@@ -39,12 +39,44 @@ def how_to_get() -> str:
     return f"no Prometheus on this machine, going on without: {way}, or set PROMETHEUS_BIN"
 
 
-def configuration(ports: Ports, scrape_interval: float, with_collector: bool, metrics_port: int) -> str:
+def rule_files(settings: Settings, folder: Path, with_collector: bool) -> list[Path]:
+    """The rules that Prometheus loads: recorded ones, alerts, and thresholds as they are set.
+
+    Args:
+        folder: where the thresholds are written.
+        with_collector: without one, nothing is missing when it does not answer.
+
+    Raises:
+        StackError: the installation is incomplete.
+    """
+    from otel_agents.alerts.rules import rules_file
+
+    package = Path(__file__).resolve().parent
+    places = (package / "data" / "rules", package.parent.parent / "grafana" / "rules")
+    rules = next((place for place in places if place.is_dir()), None)
+    if rules is None:
+        raise StackError("the Prometheus rules are missing from this installation of otel-agents")
+    thresholds = folder / "thresholds.yaml"
+    thresholds.write_text(rules_file(settings))
+    files = [rules / "recording.yaml", thresholds, rules / "alerts.yaml"]
+    return [*files, rules / "pipeline.yaml"] if with_collector else files
+
+
+def configuration(
+    ports: Ports,
+    scrape_interval: float,
+    with_collector: bool,
+    metrics_port: int,
+    rules: Sequence[Path] = (),
+    alertmanager_port: int | None = None,
+) -> str:
     """The text of prometheus.yml (JSON, which is YAML too).
 
     Args:
         scrape_interval: seconds.
         metrics_port: where the apps' metrics are: the Collector's exporter, or an app's own /metrics.
+        rules: files of recording rules and alerts.
+        alertmanager_port: who is told of alerts; None for nobody.
 
     ``honor_labels`` keeps the ``job`` and ``instance`` that the apps' processes carry: each is its own
     series, or counters of different processes would be taken for one that keeps resetting.
@@ -53,9 +85,14 @@ def configuration(ports: Ports, scrape_interval: float, with_collector: bool, me
     if with_collector:
         jobs += [("collector", ports.collector_self_port, False), ("bridge", ports.bridge_port, True)]
     interval = f"{int(scrape_interval * 1000)}ms"
+    alertmanagers = (
+        [{"static_configs": [{"targets": [f"{LOOPBACK}:{alertmanager_port}"]}]}] if alertmanager_port else []
+    )
     return json.dumps(
         {
             "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": "15s"},
+            "rule_files": [str(path) for path in rules],
+            "alerting": {"alertmanagers": alertmanagers},
             "scrape_configs": [
                 {
                     "job_name": name,

@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_agents.config import Settings
-from otel_agents.stack import collector, prometheus, state
+from otel_agents.stack import alertmanager, collector, prometheus, state
 from otel_agents.stack import ports as port_choice
 from otel_agents.stack.errors import StackError
 from otel_agents.stack.obtain import Obtained, none, obtain
@@ -78,15 +78,22 @@ def running(settings: Settings, options: Options, say: Say) -> Iterator[Stack]:
         waits = [_start_backend(children, home, ports, keys)]
         if obtained.found:
             waits.append(_start_bridge(children, home, ports, keys))
+        alerts_port: int | None = None
         if binary is not None:
-            waits.append(
-                _start_prometheus(children, home, ports, binary, options, obtained.found, metrics_port)
+            if (teller := alertmanager.find(settings)) is not None:
+                alerts_port = port_choice.free_port(set(astuple(ports)))
+                waits.append(_start_alertmanager(children, home, teller, settings, alerts_port))
+            config = _prometheus_configuration(
+                settings, ports, options, obtained.found, metrics_port, alerts_port
             )
+            waits.append(_start_prometheus(children, home, ports, binary, config))
         if obtained.found:
             _start_collector(children, home, ports, keys, obtained)
         for child, ready in waits:
             children.wait_ready(child, ready, timeout=60.0)
-        published = _published(options, ports, obtained, binary is not None, metrics_port, children)
+        published = _published(
+            options, ports, obtained, binary is not None, metrics_port, children, alerts_port
+        )
         state.write(home, published)
         yield Stack(published, keys, children)
 
@@ -133,9 +140,8 @@ def _needed_ports(with_collector: bool, with_prometheus: bool) -> frozenset[str]
 
 
 def _start_backend(children: Children, home: Path, ports: Ports, keys: Keys) -> Started:
-    child = _start_command(
-        children, "local", ["--port", str(ports.backend_port)], _langfuse(ports, keys), home
-    )
+    arguments = ["--port", str(ports.backend_port), "--prometheus", url(ports.prometheus_port)]
+    child = _start_command(children, "local", arguments, _langfuse(ports, keys), home)
     return child, lambda: answers(f"{url(ports.backend_port)}/api/public/health")
 
 
@@ -192,19 +198,39 @@ def _direct_port(settings: Settings, options: Options) -> int:
     return port
 
 
-def _start_prometheus(
-    children: Children,
-    home: Path,
+def _start_alertmanager(
+    children: Children, home: Path, binary: Path, settings: Settings, port: int
+) -> Started:
+    folder = home / "alertmanager"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "alertmanager.yaml"
+    alertmanager.write_configuration(config, settings.alert_webhook or "")
+    child = children.start("alertmanager", alertmanager.command(binary, config, folder / "data", port))
+    return child, lambda: answers(f"{url(port)}/-/ready")
+
+
+def _prometheus_configuration(
+    settings: Settings,
     ports: Ports,
-    binary: Path,
     options: Options,
     with_collector: bool,
     metrics_port: int,
-) -> Started:
-    folder = home / "prometheus"
+    alerts_port: int | None,
+) -> Path:
+    folder = settings.home / "prometheus"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
-    config.write_text(prometheus.configuration(ports, options.scrape_interval, with_collector, metrics_port))
+    rules = prometheus.rule_files(settings, folder, with_collector)
+    config.write_text(
+        prometheus.configuration(
+            ports, options.scrape_interval, with_collector, metrics_port, rules, alerts_port
+        )
+    )
+    return config
+
+
+def _start_prometheus(children: Children, home: Path, ports: Ports, binary: Path, config: Path) -> Started:
+    folder = home / "prometheus"
     command = prometheus.command(binary, config, folder / "data", ports.prometheus_port)
     child = children.start("prometheus", command)
     return child, lambda: answers(f"{url(ports.prometheus_port)}/-/ready")
@@ -217,6 +243,7 @@ def _published(
     with_prometheus: bool,
     metrics_port: int,
     children: Children,
+    alerts_port: int | None,
 ) -> State:
     return State(
         pid=os.getpid(),
@@ -229,6 +256,7 @@ def _published(
         scrape_interval=options.scrape_interval,
         metrics_page=f"{url(metrics_port)}/metrics",
         children={child.name: child.process.pid for child in children.running},
+        alertmanager=url(alerts_port) if alerts_port else None,
     )
 
 

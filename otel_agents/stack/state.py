@@ -45,6 +45,8 @@ class State:
     """Where the apps' metrics are served: by the Collector, or in direct mode by the app."""
     children: dict[str, int] = field(default_factory=dict)
     """Process ids by name."""
+    alertmanager: str | None = None
+    """Started only when a webhook is set and Alertmanager is on this machine."""
 
 
 def local_keys(home: Path) -> Keys:

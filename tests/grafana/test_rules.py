@@ -14,6 +14,7 @@ from grafana_queries import ROOT
 from parts import require
 
 RULES = ROOT / "grafana" / "rules"
+FILES = ("recording.yaml", "thresholds.yaml", "alerts.yaml", "pipeline.yaml")
 AGENT = 'gen_ai_agent_name="claude"'
 APP = 'job="app",instance="1"'
 CALLS = f"gen_ai_client_inference_duration_seconds_count{{{APP}"
@@ -279,7 +280,7 @@ CASES = {
 
 
 def alerts() -> list[dict[str, object]]:
-    files = [yaml.safe_load((RULES / name).read_text()) for name in ("thresholds.yaml", "alerts.yaml")]
+    files = [yaml.safe_load((RULES / name).read_text()) for name in FILES[1:]]
     return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
 
@@ -290,7 +291,7 @@ def check(tmp_path: Path, *tests: dict[str, object]) -> None:
         AssertionError: with promtool's own words.
     """
     path = tmp_path / "tests.yaml"
-    files = [str(RULES / name) for name in ("recording.yaml", "thresholds.yaml", "alerts.yaml")]
+    files = [str(RULES / name) for name in FILES]
     path.write_text(json.dumps({"rule_files": files, "evaluation_interval": "1m", "tests": tests}))
     done = subprocess.run(
         [require("promtool"), "test", "rules", path], capture_output=True, text=True, check=False
