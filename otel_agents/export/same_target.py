@@ -140,7 +140,8 @@ class _Watched:
 
 def _target(exporter: SpanExporter) -> Target | None:
     endpoint = getattr(exporter, "_endpoint", None)
-    if not isinstance(endpoint, str) or "otlp" not in type(exporter).__name__.lower():
+    classes = type(exporter).__mro__
+    if not isinstance(endpoint, str) or not any("OTLP" in one.__name__ for one in classes):
         return None
     # The exporter for HTTP leaves them to its client. Where they cannot be found, ours differ if there
     # are any: better a span twice than none.
