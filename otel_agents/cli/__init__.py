@@ -32,6 +32,7 @@ _COMMANDS = {
     "collector": "collector",
     "bridge": "bridge",
     "local": "local",
+    "dashboards": "dashboards",
     "prompts": "prompts",
     "failures": "failures",
     "replay": "replay",

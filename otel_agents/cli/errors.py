@@ -15,6 +15,7 @@ _EXPECTED = (
     ("otel_agents.stack.build", "BuildError", 1),
     ("otel_agents.local.options", "LocalError", 1),
     ("otel_agents.bridge.errors", "BridgeError", 1),
+    ("otel_agents.dashboards.boards", "BoardError", 1),
     ("otel_agents.alerts.told", "CannotRemember", 1),
     ("otel_agents.prompts.content", "PromptError", 1),
     ("otel_agents.replay.errors", "ReplayError", 1),

@@ -17,6 +17,9 @@ def add(app: typer.Typer) -> None:
 def local(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: OTEL_AGENTS_UI_PORT.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    prometheus: Annotated[
+        str | None, typer.Option(metavar="URL", help="What the dashboards ask; default: the local stack's.")
+    ] = None,
     db: Annotated[Path | None, typer.Option(help="SQLite file; default: in OTEL_AGENTS_HOME.")] = None,
 ) -> None:
     """Serve the local backend: Langfuse's API on SQLite, and a web UI. Keys: LANGFUSE_*, else made up."""
@@ -35,6 +38,7 @@ def local(
         port=settings.backend_port,
         public_key=keys.public,
         secret_key=keys.secret,
+        prometheus=prometheus or settings.prometheus_url or f"http://127.0.0.1:{settings.prometheus_port}",
     )
     made_up = "" if settings.langfuse_secret_key else f", keys in {settings.home / 'keys.json'}"
     serve(options, ready=lambda url: print(f"UI on {url}{made_up}", file=sys.stderr, flush=True))

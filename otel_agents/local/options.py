@@ -35,6 +35,7 @@ class LocalOptions:
         legacy_scores: reject an array body of scores with 400, as servers before 4.59 do.
         orphan_grace_s: seconds a parent may arrive later than its child before it counts as missing.
         max_body_bytes: largest request body, also after decompression.
+        prometheus: address of the Prometheus that ``/dashboards`` asks; None leaves them without numbers.
         raw_spans: how many received spans ``/api/local/raw`` remembers.
         raw_chars: characters of attributes it remembers at most.
     """
@@ -55,5 +56,6 @@ class LocalOptions:
     legacy_scores: bool = False
     orphan_grace_s: float = 10.0
     max_body_bytes: int = 256 * 1024**2
+    prometheus: str | None = None
     raw_spans: int = 2000
     raw_chars: int = 32_000_000

@@ -1,8 +1,8 @@
 """The web UI of the local backend: server-rendered pages, a little script, nothing from another host.
 
-Pages: ``/traces``, ``/traces/{id}``, ``/sessions``, ``/sessions/{id}``, ``/findings``. Everything is a GET
-and changes nothing. Without script every page still works; the script adds the keyboard, the live refresh
-and the details pane without a reload.
+Pages: ``/traces``, ``/traces/{id}``, ``/sessions``, ``/sessions/{id}``, ``/findings``,
+``/dashboards/{name}``. Everything is a GET and changes nothing. Without script every page still works; the
+script adds the keyboard, the live refresh and the details pane without a reload.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from otel_agents.local.options import LocalOptions
 from otel_agents.local.store import Store
-from otel_agents.local.ui import render
+from otel_agents.local.ui import dashboards, render
 from otel_agents.local.ui.guard import Guard
 from otel_agents.local.ui.pages import findings, sessions, trace, traces
 
@@ -45,6 +45,8 @@ def routes(store: Store, options: LocalOptions) -> list[BaseRoute]:
 
         return endpoint
 
+    boards = dashboards.Pages(options.prometheus)
+
     def route(path: str, page: Page, name: str) -> Route:
         return Route(path, off_the_loop(page), methods=["GET"], name=f"ui:{name}", middleware=guard)
 
@@ -56,6 +58,9 @@ def routes(store: Store, options: LocalOptions) -> list[BaseRoute]:
         route("/sessions", sessions.table, "sessions"),
         route("/sessions/{session_id:path}", sessions.one, "session"),
         route("/findings", findings.table, "findings"),
+        route("/dashboards", boards.home, "dashboards"),
+        route("/dashboards/changes", boards.changes, "dashboards-changes"),
+        route("/dashboards/{name}", boards.board, "dashboard"),
         route("/ui/changes", _changes, "changes"),
         route(observation, trace.fragment, "observation"),
         route(observation + "/{side}", trace.side, "side"),

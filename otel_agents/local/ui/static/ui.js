@@ -41,6 +41,7 @@
     }
     document.title = doc.title;
     document.body.dataset.change = doc.body.dataset.change;
+    if (doc.body.dataset.changes) document.body.dataset.changes = doc.body.dataset.changes;
     if (!changed) return;
     document.querySelectorAll(".scroll").forEach((box, at) => { box.scrollLeft = sideways[at] ?? 0; });
     if (focused && focused !== document.activeElement?.id) $(focused)?.focus({ preventScroll: true });
@@ -159,7 +160,7 @@
     clearTimeout(timer);
     if (paused || document.hidden) return;
     try {
-      const answer = await fetch("/ui/changes", { cache: "no-store" });
+      const answer = await fetch(document.body.dataset.changes ?? "/ui/changes", { cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
       const { change } = await answer.json();
       if (String(change) !== document.body.dataset.change && !busy() && !paused) {
@@ -245,6 +246,7 @@
       t: () => (Date.now() - went < 1200 ? location.assign("/traces") : toggleTheme()),
       s: () => Date.now() - went < 1200 && location.assign("/sessions"),
       f: () => Date.now() - went < 1200 && location.assign("/findings"),
+      d: () => Date.now() - went < 1200 && location.assign("/dashboards"),
       g: () => { went = Date.now(); },
     };
     if (all.length) Object.assign(act, { j: () => move(at + 1), k: () => move(at - 1) });
