@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from otel_agents.cli_agents.recording import CLI_AGENT
 from otel_agents.langfuse import conversation
 from otel_agents.langfuse.conversation import Conversation
 from otel_agents.langfuse.recorded import Recorded, attribute
@@ -105,7 +106,9 @@ def make(recorded: Recorded, wanted: Wanted) -> Plan:
             if wanted.model is None:
                 raise _no_runner(wanted.agent)
         elif wanted.provider is None and agent is not None:
-            own = runners.get(agent)
+            own = runners.registered(agent)
+            if own is None and top.own(CLI_AGENT) is not None:  # not just an agent of the same name
+                own = runners.command_line(agent)
             if own is not None:
                 return _for_runner(recorded, top, agent, own, wanted)
     return _for_model(recorded, top, wanted, wanted.agent or agent or "replay")

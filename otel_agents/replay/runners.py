@@ -1,7 +1,9 @@
 """Runners: what runs a task for an agent, by the agent's name.
 
 A runner is an async function ``run(prompt, **options)``. It is found among those that were registered
-here, and among the installed entry points of the group ``otel_agents.runners``::
+here, among the installed entry points of the group ``otel_agents.runners``, and among the command-line
+agents (``otel_agents.cli_agents``: claude, gemini, copilot, codex, and those that
+``OTEL_AGENTS_CLI_AGENTS`` names files for), in this order::
 
     [project.entry-points."otel_agents.runners"]
     claude = "my_agents.claude:run"
@@ -52,7 +54,10 @@ def register(name: str, run: Run) -> None:
 
 def names() -> list[str]:
     """The agents that there are runners for."""
-    return sorted({*_registered, *(point.name for point in metadata.entry_points(group=GROUP))})
+    from otel_agents import cli_agents
+
+    points = (point.name for point in metadata.entry_points(group=GROUP))
+    return sorted({*_registered, *points, *cli_agents.names()})
 
 
 def get(name: str) -> Run | None:
@@ -60,6 +65,30 @@ def get(name: str) -> Run | None:
 
     Options are ``model``, when another than the usual one is wanted. A runner that does not take it
     should say so by raising.
+
+    Raises:
+        ReplayError: its entry point, or the file that describes it, cannot be loaded.
+    """
+    return registered(name) or command_line(name)
+
+
+def command_line(name: str) -> Run | None:
+    """The command-line agent of that name, as a runner.
+
+    Raises:
+        ReplayError: a file that describes such agents is unusable.
+    """
+    from otel_agents import cli_agents
+
+    try:
+        found = cli_agents.get(name)
+    except cli_agents.DeclarationError as error:
+        raise ReplayError(str(error)) from None
+    return found.run if found is not None else None
+
+
+def registered(name: str) -> Run | None:
+    """The runner that somebody registered for ``name``, here or by an entry point.
 
     Raises:
         ReplayError: its entry point cannot be loaded.
@@ -78,7 +107,11 @@ def get(name: str) -> Run | None:
 
 
 def result_of(given: object) -> Result:
-    """What a runner returned as :class:`Result`."""
+    """What a runner returned as :class:`Result`.
+
+    Raises:
+        ReplayError: it says that it failed (``error``).
+    """
     if isinstance(given, Result):
         return given
     if isinstance(given, str) or given is None:
@@ -86,7 +119,9 @@ def result_of(given: object) -> Result:
     if isinstance(given, Mapping):
         found: Mapping[str, Any] = given
     else:
-        found = {name: getattr(given, name, None) for name in ("output", "tokens", "cost", "model")}
+        found = {name: getattr(given, name, None) for name in ("output", "tokens", "cost", "model", "error")}
+    if isinstance(said := found.get("error"), str) and said:
+        raise ReplayError(said)
     output = found.get("output")
     cost = found.get("cost")
     return Result(
