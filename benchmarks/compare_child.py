@@ -214,9 +214,12 @@ def main() -> None:
         for _ in range(count):
             client.chat.completions.create(model="gpt-4o", messages=MESSAGES, temperature=0.2, max_tokens=500)
 
+    written: dict[int, list[bytes]] = {}
+
     def stream(count: int, chunks: int) -> None:
-        if len(model.pieces) != chunks:
-            model.pieces = events(chunks)
+        if chunks not in written:
+            written[chunks] = events(chunks)
+        model.pieces = written[chunks]
         for _ in range(count):
             answer = client.chat.completions.create(
                 model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
