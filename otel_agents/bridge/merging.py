@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
@@ -68,6 +69,8 @@ class Merger:
         self._seconds = seconds
         self._flows: dict[str, _Flow] = {}
         self._news = asyncio.Event()
+        #: Requests that wait now.
+        self.waiting = 0
 
     def heard(self, services: Iterable[str]) -> None:
         """Content of these services is there now; called on the event loop."""
@@ -91,7 +94,11 @@ class Merger:
         expected = {key for key, one in bare.items() if self._is_expected(one)}
         missing = _missing(expected, bare, found)
         if missing:
-            found = await self._wait(bare, found, expected)
+            self.waiting += 1
+            try:
+                found = await self._wait(bare, found, expected)
+            finally:
+                self.waiting -= 1
         for key, said in found.items():
             _set(bare[key], said)
             batch.changed = True
@@ -103,19 +110,16 @@ class Merger:
     ) -> dict[bytes, list[Said]]:
         deadline = time.monotonic() + self._seconds
         awaited = {bare[key].service for key in _missing(expected, bare, found)}
-        while missing := _missing(expected, bare, found):
+        while True:
             news = self._news
+            # Looked for after `news` was taken, so that nothing can come unnoticed in between.
+            found |= await self._look(_missing(expected, bare, found))
+            missing = _missing(expected, bare, found)
             left = deadline - time.monotonic()
-            if left <= 0:
+            if not missing or left <= 0:
                 break
-            # Looked at again after `news` was taken, so that nothing can come unnoticed in between.
-            found |= await self._look(missing)
-            if not _missing(expected, bare, found):
-                break
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), left)
-            except TimeoutError:
-                pass
         self._learn(awaited, {bare[key].service for key in missing})
         return found
 

@@ -150,7 +150,9 @@ def log_record(event_name: str, given: dict[str, object]) -> LogRecord:
     )
 
 
-def test_only_evaluation_results_reach_the_bridge(shared_collector: Collector) -> None:
+def test_without_a_span_only_evaluation_results_reach_the_bridge(
+    shared_collector: Collector,
+) -> None:
     request = ExportLogsServiceRequest()
     scoped = request.resource_logs.add().scope_logs.add()
     scoped.scope.name = "otel_agents"
