@@ -34,10 +34,11 @@ WHOLE = {"gen_ai.input.messages": QUESTION, "gen_ai.output.messages": ANSWER}
 def record(
     event: str,
     span_id: str = ONE,
+    *,
     body: Any = None,
     at: int = START,
     named_by: str = "event_name",
-    **rest: Any,
+    attributes: Mapping[str, Any] | None = None,
 ) -> LogRecord:
     made = LogRecord(time_unix_nano=at, trace_id=TRACE_ID, span_id=bytes.fromhex(span_id))
     given = dict(attributes or {})
