@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Command and module, in the order of ``--help``.
 _COMMANDS = {
     "run": "run",
+    "exec": "exec",
     "config": "config",
     "instrumentations": "instrumentations",
     "demo": "demo",

@@ -7,16 +7,14 @@ import concurrent.futures
 import contextvars
 import os
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from otel_agents.cli_agents import documents, environment, processes, recording
+from otel_agents.cli_agents import processes
 from otel_agents.cli_agents.definitions import Definition, Request
-from otel_agents.cli_agents.documents import Documents
-from otel_agents.cli_agents.reading import Reading, one_line
+from otel_agents.cli_agents.reading import one_line
 from otel_agents.cli_agents.result import AgentResult
-from otel_agents.tracing import spans
+from otel_agents.cli_agents.tracked import Tracked
 
 if TYPE_CHECKING:
     from otel_agents.tracing.runs import Run
@@ -128,147 +126,31 @@ class CliAgent:
         max_output: int,
         telemetry: bool | None,
     ) -> AgentResult:
+        clock = time.perf_counter()
         definition = self._definition
-        started, clock = time.time_ns(), time.perf_counter()
-        output = Output(definition, max_output)
-        recorder = recording.Recorder(run, live=True)
-        recorder.watch(output.reading)
-        variables = {**environment.base(os.environ, run.span), **(env or {})}
+        tracked = Tracked(run, definition, max_output, telemetry, request.model)
         command = processes.Command(
-            [*self._command, *definition.arguments(request)],
-            variables,
+            tracked.words([*self._command, *definition.arguments(request)]),
+            tracked.env(env),
             cwd,
             request.prompt.encode(errors="replace") if request.by_stdin and definition.stdin else None,
             limit,
             max_output,
         )
         try:
-            ended = await processes.run(command, output.line)
+            ended = await processes.run(command, tracked.line)
         except (OSError, ValueError) as error:
+            tracked.abandon()
             result = AgentResult(error=_not_started(self._command[0], error, cwd), error_type="not_found")
+            tracked.told(result)
+        except BaseException:
+            tracked.abandon()
+            raise
         else:
-            result = output.result(ended, limit)
+            # It may wait a moment for the agent's telemetry.
+            result = await asyncio.to_thread(tracked.settle, ended, limit)
         result.duration = time.perf_counter() - clock
-        try:
-            recorder.tools(output.reading, frozenset())
-            if run.context is not None:
-                result.cost, result.cost_estimated = recording.record_totals(
-                    output.reading, definition.provider, request.model, started, run.context
-                )
-            recorder.finish(result)
-        except Exception:
-            spans.note("record an agent's run")
         return result
-
-
-class Output:
-    """The output of one run, read line by line.
-
-    Attributes:
-        reading: what was found so far.
-    """
-
-    __slots__ = ("_definition", "_documents", "_finished", "reading")
-
-    def __init__(self, definition: Definition, limit: int) -> None:
-        self._definition = definition
-        self._documents = Documents(limit)
-        self._finished = False
-        self.reading = Reading()
-
-    def line(self, text: str) -> None:
-        """Takes a line in."""
-        if self._definition.plain:
-            self._documents.text.append(text)
-            return
-        for event in self._documents.feed(text):
-            self._read(event)
-
-    def _read(self, event: Mapping[str, object]) -> None:
-        self.reading.events += 1
-        try:
-            self._definition.read(event, self.reading)
-        except Exception:  # a shape that nobody thought of
-            self.reading.skip(f"unreadable:{event.get('type', 'object')}")
-            spans.note("read an agent's output")
-
-    def finish(self) -> Reading:
-        """Everything has been read."""
-        if not self._finished:
-            self._finished = True
-            for event in self._documents.finish():
-                self._read(event)
-            try:
-                self._definition.finish(self.reading)
-            except Exception:
-                self.reading.skip("unreadable:totals")
-                spans.note("sum up an agent's output")
-        return self.reading
-
-    def result(self, ended: processes.Ended, timeout: float | None) -> AgentResult:
-        """What the run came to."""
-        reading = self.finish()
-        if not reading.events and not self._definition.plain:
-            self._from_stderr(ended.stderr)
-        skipped = Counter(reading.skipped)
-        skipped.update(self._documents.skipped)
-        if ended.odd:
-            skipped[documents.NOT_UTF8] += ended.odd
-        if ended.too_long:
-            skipped[documents.TOO_LONG] += ended.too_long
-        said = reading.output
-        if not said and not reading.events:
-            said = "\n".join(self._documents.text).strip() if not self._definition.plain else ""
-        if self._definition.plain:
-            said = "".join(self._documents.text).strip()
-        result = AgentResult(
-            output=said,
-            tokens=reading.usage,
-            cost=reading.cost,
-            session_id=reading.session_id,
-            turns=reading.turns,
-            tool_calls=list(reading.tool_calls),
-            files_changed=list(reading.files_changed),
-            raw=ended.raw,
-            model=reading.model,
-            models=dict(reading.models),
-            exit_code=ended.code,
-            stderr=ended.stderr,
-            premium_requests=reading.premium_requests,
-            lines_added=reading.lines_added,
-            lines_removed=reading.lines_removed,
-            skipped=dict(skipped),
-        )
-        result.error, result.error_type = self._error(ended, timeout, said)
-        return result
-
-    def _from_stderr(self, stderr: str) -> None:
-        """Some failures are said there, in the same form."""
-        found = Documents()
-        for text in stderr.splitlines():
-            for event in found.feed(text):
-                if "error" in event:
-                    self._definition.read(event, self.reading)
-        for event in found.finish():
-            if "error" in event:
-                self._definition.read(event, self.reading)
-
-    def _error(
-        self, ended: processes.Ended, timeout: float | None, said: str
-    ) -> tuple[str | None, str | None]:
-        reading, name = self.reading, self._definition.name
-        if ended.timed_out:
-            return f"{name} did not end within {timeout:g} s", "timeout"
-        if reading.error is not None:
-            return reading.error, reading.error_type
-        if ended.code:
-            told = one_line(ended.stderr[-1000:]) or one_line(said)
-            how = f"signal {-ended.code}" if ended.code < 0 else f"status {ended.code}"
-            kind = self._definition.exit_errors.get(ended.code, "exit_status")
-            return f"{name} ended with {how}: {told or 'no word'}", kind
-        if not said and not reading.finished:
-            return f"{name} gave no answer", "no_answer"
-        return None, None
 
 
 def _not_started(program: str, error: Exception, cwd: str | os.PathLike[str] | None) -> str:

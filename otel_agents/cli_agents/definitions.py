@@ -110,3 +110,11 @@ def by_program(word: str) -> Definition | None:
     """The agent that a command line starts, by the name of its program."""
     name = os.path.basename(word).removesuffix(".exe").removesuffix(".cmd")
     return next((one for one in BUILT_IN.values() if one.program == name), None)
+
+
+def unknown(name: str) -> Definition:
+    """An agent of which only the name is known: what it prints is its answer."""
+    return Definition(
+        name, name, name, lambda request: [request.prompt], lambda event, reading: None,
+        lambda reading: None, plain=True,
+    )  # fmt: skip

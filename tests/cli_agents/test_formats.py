@@ -11,7 +11,7 @@ from stand_in import captured
 
 from otel_agents.accounting import Usage
 from otel_agents.cli_agents import definitions
-from otel_agents.cli_agents.agents import Output
+from otel_agents.cli_agents.output import Output
 from otel_agents.cli_agents.processes import Ended
 from otel_agents.cli_agents.result import AgentResult
 
