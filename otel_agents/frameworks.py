@@ -123,6 +123,11 @@ def enable_for_loader(entry_point: EntryPoint, **arguments: Any) -> None:
     judgement = _judge(entry_point, _official(list(entry_points(group=_GROUP))))
     if judgement.redundant:
         logger.info("otel-agents: %s is left out: %s", judgement.name, judgement.reason)
+    elif _package(entry_point) == _SYSTEM:
+        if judgement.enabled:
+            from otel_agents.process_metrics import measure_process
+
+            measure_process()
     elif judgement.enabled and _package(entry_point) not in _OURS:
         _when_imported(entry_point)
     else:
@@ -189,7 +194,10 @@ def _judge(entry_point: EntryPoint, official: dict[str, str]) -> Found:
 
 
 #: Enabled by ``instrument()`` itself.
-_OURS: Final = frozenset({"opentelemetry-instrumentation-httpx", "opentelemetry-instrumentation-threading"})
+_SYSTEM: Final = "opentelemetry-instrumentation-system-metrics"
+_OURS: Final = frozenset(
+    {"opentelemetry-instrumentation-httpx", "opentelemetry-instrumentation-threading", _SYSTEM}
+)
 
 
 def _native() -> Iterator[Found]:

@@ -97,7 +97,7 @@ def instrument() -> None:
     hooked when they are imported; none is imported here. Installed instrumentors of agent frameworks
     are enabled with them. ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` lists what is to be left alone.
     """
-    from otel_agents import frameworks, wire
+    from otel_agents import frameworks, process_metrics, wire
     from otel_agents.instrumentation import instrument_http_clients
 
     if frameworks.is_disabled("otel_agents"):
@@ -111,6 +111,7 @@ def instrument() -> None:
                 threads.instrument()
         wire.install()
         instrument_http_clients()
+        process_metrics.measure_process()
         frameworks.enable_frameworks()
 
 
@@ -266,7 +267,15 @@ def _add_metrics(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     from opentelemetry import metrics
 
     made.meter_provider = _meter_provider(made.settings, resource)
-    made.make_meter_provider = lambda: _meter_provider(made.settings, make_resource(made.settings, redactor))
+
+    def anew() -> MeterProvider | None:
+        from otel_agents import process_metrics
+
+        provider = _meter_provider(made.settings, make_resource(made.settings, redactor))
+        process_metrics.measure_again(provider)
+        return provider
+
+    made.make_meter_provider = anew
     proxy = isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider)
     if made.meter_provider is not None and proxy:
         metrics.set_meter_provider(made.meter_provider)
