@@ -163,16 +163,17 @@ def system() -> list[object]:
             Query(
                 '1 - avg by (instance) (system_cpu_utilization_ratio{state="idle"})', "machine {{instance}}"
             ),
-            Query('avg by (job) (process_cpu_utilization_ratio{job=~"$service"})', "process {{job}}"),
+            Query(f"avg by (job) ({_alive('process_cpu_utilization_ratio')})", "process {{job}}"),
             maximum=1,
             span=8,
         ),
         panels.graph(
             "Memory",
-            "Memory in use, of the machine and of the app's processes.",
+            "Memory in use, of the machine, of the app's processes, and of its container if that has a limit.",
             panels.BYTES,
             Query('sum by (instance) (system_memory_usage_bytes{state="used"})', "machine {{instance}}"),
-            Query('sum by (job) (process_memory_usage_bytes{job=~"$service"})', "process {{job}}"),
+            Query(f"sum by (job) ({_alive('process_memory_usage_bytes')})", "process {{job}}"),
+            Query(f"max by (job) ({_alive('container_memory_usage_bytes')})", "container {{job}}"),
             span=8,
         ),
         panels.graph(
@@ -184,6 +185,16 @@ def system() -> list[object]:
             span=8,
         ),
     ]
+
+
+def _alive(name: str) -> str:
+    """Those series of a gauge whose process still uses processor time.
+
+    The Collector serves what a process said last for hours after its end.
+    """
+    used = queries.grown('process_cpu_time_seconds_total{job=~"$service"}', "5m")
+    alive = f"sum by (job, instance) ({used}) > 0"
+    return f'{name}{{job=~"$service"}} and on (job, instance) ({alive})'
 
 
 def _latency(side: str) -> str:

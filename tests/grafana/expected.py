@@ -200,6 +200,7 @@ OVERVIEW: dict[tuple[str, str], Expected] = {
     ("Processor", "B"): always(0.25, job="orchestrator"),
     ("Memory", "A"): always(2.1e9, instance=_host["instance"]),
     ("Memory", "B"): always(3e8, job="orchestrator"),
+    ("Memory", "C"): always(4e8, job="orchestrator"),
     ("API latency", "A"): always(0.75, job="orchestrator"),
     ("API latency", "B"): always(0.75, job="orchestrator"),
 }

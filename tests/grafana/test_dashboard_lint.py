@@ -22,6 +22,8 @@ FOREIGN = {
     "system_memory_usage_bytes": {"state"},
     "process_cpu_utilization_ratio": set(),
     "process_memory_usage_bytes": set(),
+    "process_cpu_time_seconds_total": {"type"},
+    "container_memory_usage_bytes": set(),
     "http_server_request_duration_seconds": {"le"},
     "http_server_duration_milliseconds": {"le"},
     "http_client_request_duration_seconds": {"le"},

@@ -119,7 +119,13 @@ def test_backfilled_series_have_the_names_and_labels_of_scraped_ones(world: Worl
 
 def test_what_others_emit_is_there(world: World) -> None:
     """Of the Collector, the bridge and the machine; the app's own process and HTTP have their own tests."""
-    elsewhere = ("process_", "http_", "otelcol_exporter_send_failed", "otelcol_exporter_enqueue_failed")
+    elsewhere = (
+        "process_",
+        "container_",
+        "http_",
+        "otelcol_exporter_send_failed",
+        "otelcol_exporter_enqueue_failed",
+    )
     wanted = {name for name in FOREIGN if not name.startswith(elsewhere)}
 
     def there() -> bool:

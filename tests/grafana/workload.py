@@ -253,6 +253,7 @@ def machine(at: float) -> list[tuple[str, dict[str, str], float]]:
     passed = at - START
     host = {"job": "agents", "instance": "127.0.0.1:8889"}
     app = {"job": "orchestrator", "instance": "new"}
+    gone = {"job": "orchestrator", "instance": "gone"}
     collector = {"job": "collector", "instance": "127.0.0.1:8888"}
     bridge = {"job": "bridge", "instance": "127.0.0.1:4319"}
     langfuse = {**collector, "exporter": "otlp_http/langfuse", "data_type": "traces"}
@@ -264,6 +265,15 @@ def machine(at: float) -> list[tuple[str, dict[str, str], float]]:
         ("system_memory_usage_bytes", {**host, "state": "free"}, 5e9),
         ("process_cpu_utilization_ratio", app, 0.25),
         ("process_memory_usage_bytes", app, 3e8),
+        ("container_memory_usage_bytes", app, 4e8),
+        *(
+            ("process_cpu_time_seconds_total", {**app, "type": kind}, passed * 0.125)
+            for kind in ("user", "system")
+        ),
+        # A process that is gone; the Collector goes on serving what it said last.
+        ("process_cpu_utilization_ratio", gone, 0.9),
+        ("process_memory_usage_bytes", gone, 7e8),
+        ("process_cpu_time_seconds_total", {**gone, "type": "user"}, 33.0),
         ("otelcol_receiver_accepted_spans", {**collector, "receiver": "otlp"}, passed * 4),
         ("otelcol_receiver_refused_spans", {**collector, "receiver": "otlp"}, passed * 0.5),
         ("otelcol_exporter_sent_spans", langfuse, passed * 3),
