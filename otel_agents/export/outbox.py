@@ -35,6 +35,8 @@ Note = Callable[[str, int, str | None, bool], None]
 
 #: Seconds between two looks at the time while there is nothing to send.
 _IDLE: Final = 30.0
+#: Seconds that a fork waits for a request that is under way: the first one, any later one.
+_FORK: Final = (2.0, 0.2)
 #: Seconds until a look at the disk that came to nothing is repeated.
 _AGAIN: Final = 0.02
 
@@ -83,6 +85,7 @@ class Outbox:
         self._flushing = 0
         self._sender: Sender | None = None
         self._sending = threading.Lock()
+        self._held = False  # by a thread that forks
         self._said: set[str] = set()
         self._told = (0, 0, 0)
         self._thread: threading.Thread | None = None
@@ -207,8 +210,9 @@ class Outbox:
                 return False
             started, flying = time.monotonic(), self._memory.flying
             try:
-                self._sender = self._sender or self._connect()
-                report = deliver(self._sender, flying, timeout, self._attempts.doubtful)
+                sender = self._sender or self._connect()
+                report = deliver(sender, flying, timeout, self._attempts.doubtful)
+                self._sender = sender
             except Exception as error:
                 logger.exception("otel-agents: the sender failed")
                 report = Report(left=list(flying), problem=Answer("later", "error", repr(error)))
@@ -342,13 +346,20 @@ class Outbox:
     # --- fork ----------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Waits until no thread of ours is inside SQLite: a child would inherit its locks, held."""
+        """Waits until no thread of ours is inside SQLite or an import: a child would inherit the locks, held.
+
+        The first request imports what it needs. Later ones are only waited for if that is quick.
+        """
+        self._held = self._sending.acquire(timeout=_FORK[0] if self._sender is None else _FORK[1])
         self._guard.acquire(timeout=5.0)
 
     def after_fork_in_parent(self) -> None:
         """Goes on."""
         with contextlib.suppress(RuntimeError):  # it was not to be had in time
             self._guard.release()
+        if self._held:
+            self._held = False
+            self._sending.release()
 
     def after_fork(self) -> None:
         """A child starts empty: its parent sends what the parent took over."""

@@ -92,6 +92,7 @@ class SpanPipeline(SpanProcessor):
         self._held_lock = threading.Lock()
         self._completing = 0
         self._work = threading.Lock()
+        self._forking = False
         self._deferred: OrderedDict[int, Deferred] = OrderedDict()
         self._deferred_lock = threading.Lock()
         self._wake = threading.Event()
@@ -211,11 +212,15 @@ class SpanPipeline(SpanProcessor):
 
     def before_fork(self) -> None:
         """Waits until nothing of ours is in the middle of something that a child cannot go on with."""
+        self._forking = self._work.acquire(timeout=2.0)
         self._outbox.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Goes on."""
         self._outbox.after_fork_in_parent()
+        if self._forking:
+            self._forking = False
+            self._work.release()
 
     def after_fork(self) -> None:
         """A child starts empty: its parent sends what the parent ended."""
