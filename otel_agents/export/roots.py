@@ -47,6 +47,9 @@ def mark(span: Span, parent_context: Context | None) -> None:
     if parent is not None:
         current = others.original(trace.get_current_span(parent_context))
         above = getattr(current, _NEAREST, None) or _from_afar(parent)
+        if above != parent.span_id and reaches_langfuse(getattr(current, "attributes", None)):
+            promote(current)  # it has said so since it started
+            above = parent.span_id
     if not reaches_langfuse(span.attributes):
         own[_NEAREST] = above
         return
@@ -71,11 +74,14 @@ def at_end(span: Span, attributes: Mapping[str, AttributeValue]) -> dict[str, At
     """What the exported copy of somebody else's span lacks that said only late what it is."""
     found = kinds.at_end(attributes)
     above, own = getattr(span, _NEAREST, None), span.context.span_id
-    if above is None or above == own or span.parent is None:
+    if above is None or above == own:
         return found
     if semconv.OPERATION_NAME in found or reaches_langfuse(attributes):
-        setattr(span, _NEAREST, own)
-        found.update(_hint(span.parent, above))
+        setattr(span, _NEAREST, own)  # for what starts below it after its end
+        if span.parent is not None:
+            found.update(_hint(span.parent, above))
+    elif span.parent is not None and (told := _told_late(span.parent.span_id)):
+        setattr(span, _NEAREST, told)  # the same; nobody can go up through it any more
     return found
 
 
