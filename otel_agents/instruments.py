@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 #: Value that a label takes once it has had ``label_limit`` different ones.
 OVERFLOW: Final = "other"
+#: Most series of one metric; what OpenTelemetry's specification has for its cardinality limit.
+SERIES_LIMIT: Final = 2000
+#: Labels with few values, all of them ours. They keep their value where the others become ``other``, so that
+#: shares of errors and of outcomes stay right.
+_FEW_VALUES: Final = frozenset(
+    {semconv.OPERATION_NAME, semconv.TOKEN_MODALITY, "status", "state", "outcome", "reason", "quantity"}
+)
 
 AttributeMap = dict[str, str | int]
 
@@ -47,11 +54,44 @@ class LabelCap:
         return value
 
 
-class Instruments:
-    """All instruments of one meter, made from the catalogue."""
+class SeriesCap:
+    """Lets each metric have at most ``limit`` series: labels multiply, each within its own limit.
 
-    def __init__(self, meter: Meter, label_limit: int) -> None:
+    Every further combination is counted under ``other`` for all labels, so that totals stay exact.
+    """
+
+    __slots__ = ("_limit", "_seen", "overflows")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: dict[Definition, set[frozenset[tuple[str, str | int]]]] = {}
+        #: How often a combination came too late, since somebody last looked.
+        self.overflows = 0
+
+    def __call__(self, definition: Definition, labels: Mapping[str, str | int]) -> Mapping[str, str | int]:
+        seen = self._seen.setdefault(definition, set())
+        combination = frozenset(labels.items())
+        if combination in seen:
+            return labels
+        if len(seen) >= self._limit:
+            self.overflows += 1
+            return {name: value if name in _FEW_VALUES else OVERFLOW for name, value in labels.items()}
+        seen.add(combination)
+        return labels
+
+
+class Instruments:
+    """All instruments of one meter, made from the catalogue.
+
+    Args:
+        meter: makes them.
+        label_limit: most values of one label.
+        series_limit: most series of one metric (and a few more for the rest).
+    """
+
+    def __init__(self, meter: Meter, label_limit: int, series_limit: int = SERIES_LIMIT) -> None:
         self._cap = LabelCap(label_limit)
+        self._within = SeriesCap(series_limit)
         self._record: dict[Definition, Any] = {one: _instrument(meter, one) for one in metrics.CATALOGUE}
 
     def add(
@@ -63,9 +103,9 @@ class Instruments:
     ) -> None:
         """Adds ``value`` to a counter, records it in a histogram, or sets a gauge to it.
 
-        The labels are taken as they are; :meth:`count` bounds them first.
+        The values of labels are taken as they are; :meth:`count` bounds them first.
         """
-        self._record[definition](value, labels, context)
+        self._record[definition](value, self._within(definition, labels), context)
 
     def count(
         self,
@@ -83,6 +123,9 @@ class Instruments:
         while self._cap.overflows:
             label, times = self._cap.overflows.popitem()
             self.add(metrics.LABEL_OVERFLOW, times, {"label": label})
+        if self._within.overflows:
+            times, self._within.overflows = self._within.overflows, 0
+            self.add(metrics.LABEL_OVERFLOW, times, {"label": "(combinations)"})
 
     def record_call(self, record: CallRecord) -> None:
         """Counts one model call: duration, tokens, cost."""
@@ -96,7 +139,8 @@ class Instruments:
         if record.time_to_first_chunk is not None and record.stream:
             self.add(metrics.CALL_FIRST_CHUNK, record.time_to_first_chunk, labels, context)
             if record.chunk_gaps:
-                record_many(self._record[metrics.CALL_PER_CHUNK], record.chunk_gaps, labels, context)
+                bounded = self._within(metrics.CALL_PER_CHUNK, labels)
+                record_many(self._record[metrics.CALL_PER_CHUNK], record.chunk_gaps, bounded, context)
         if record.usage is not None:
             self._record_usage(record.usage, labels, context)
             if not record.reported:
@@ -190,7 +234,7 @@ class Instruments:
         self.add(metrics.SCORE, value, base, context)
 
     def count_export(self, outcome: str, spans: int, reason: str | None = None) -> None:
-        """Counts spans that were ``delivered``, ``spooled``, ``dropped`` or ``quarantined`` (with a reason)."""
+        """Counts spans that were ``delivered``, ``spooled``, ``dropped`` or ``quarantined``, and why."""
         labels = {"outcome": outcome, "reason": reason} if reason else {"outcome": outcome}
         self.add(metrics.EXPORT_SPANS, spans, labels)
 
@@ -214,8 +258,9 @@ class Instruments:
             labels[semconv.AGENT_NAME] = self._cap(semconv.AGENT_NAME, record.agent_name)
         if record.server_address:
             labels[semconv.SERVER_ADDRESS] = self._cap(semconv.SERVER_ADDRESS, record.server_address)
-            if record.server_port is not None:
-                labels[semconv.SERVER_PORT] = record.server_port
+            port = record.server_port
+            if port is not None and self._cap(semconv.SERVER_PORT, str(port)) != OVERFLOW:
+                labels[semconv.SERVER_PORT] = port
         return labels
 
     def _with_error(self, labels: AttributeMap, error_type: str | None) -> AttributeMap:

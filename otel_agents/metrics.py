@@ -353,7 +353,8 @@ LABEL_OVERFLOW: Final = Definition(
     "otel_agents.label_overflow",
     "counter",
     "{value}",
-    "Values that a label took beyond its limit; they are counted under `other`",
+    "Values that a label took beyond its limit, and combinations of labels beyond theirs; they are counted "
+    "under `other`",
     ("label",),
 )
 

@@ -163,7 +163,8 @@ class Runtime:
                         self.meter_provider = self.make_meter_provider()
                     provider = self.meter_provider or metrics.get_meter_provider()
                     meter = provider.get_meter(semconv.SCOPE_NAME, __version__)
-                    self._meters = Instruments(meter, self.settings.label_limit)
+                    limits = (self.settings.label_limit, self.settings.series_limit)
+                    self._meters = Instruments(meter, *limits)
         return self._meters
 
     def tracer(self) -> trace.Tracer:

@@ -462,6 +462,13 @@ class Settings:
         default=100,
         help="different values one label may take; further ones become `other`",
     )
+    series_limit: int = _setting(
+        _METRICS,
+        values.whole_number(1),
+        "OTEL_AGENTS_SERIES_LIMIT",
+        default=2000,
+        help="series (combinations of labels) of one metric; further ones are counted under `other`",
+    )
 
     schedule_delay: float = _setting(
         _EXPORT,
