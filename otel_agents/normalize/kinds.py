@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents import semconv
+from otel_agents.normalize.dialect import COUNTED
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
+    from opentelemetry.trace import Span
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
@@ -41,6 +43,9 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     semconv.OP_INVOKE_AGENT: (semconv.AGENT_NAME, "agent.name"),
     semconv.OP_EXECUTE_TOOL: (semconv.TOOL_NAME, "tool.name"),
 }
+
+#: Starts of scopes whose input tokens leave out the cache, which the normaliser adds.
+_EXCLUSIVE: Final = ("openlit.",)
 
 #: Its spans are named after a class and a method, and all of them say their kind when they end.
 _LLAMA_INDEX: Final = "openinference.instrumentation.llama_index"
@@ -90,15 +95,25 @@ def at_start(span: SdkSpan) -> None:
         span.set_attribute(semconv.OPERATION_NAME, operation)
 
 
-def at_call(span: Span) -> None:
-    """Tells of LlamaIndex's span of a model what it is, when it is the one that a request is sent in."""
-    if not _is_llama_index(span):
-        return
-    attributes = getattr(span, "attributes", None)
-    if attributes is None or _KIND in attributes or semconv.OPERATION_NAME in attributes:
-        return
-    if (kind := _call_by_name(getattr(span, "name", ""))) is not None:
+def at_call(span: SdkSpan) -> bool:
+    """Tells of LlamaIndex's span of a model what it is, when a request is sent in it.
+
+    Returns:
+        Whether it is one; the span around it may be one of the same call then.
+    """
+    if not _is_llama_index(span) or (kind := _call_by_name(span.name)) is None:
+        return False
+    attributes = span.attributes or {}
+    if _KIND not in attributes and semconv.OPERATION_NAME not in attributes:
         span.set_attribute(_KIND, kind)
+    return True
+
+
+def at_claim(span: Span) -> None:
+    """Says of a span that a call completes that its counts are the call's, where its own would be changed."""
+    scope = getattr(span, "instrumentation_scope", None)
+    if scope is not None and scope.name.startswith(_EXCLUSIVE):
+        span.set_attribute(COUNTED, True)
 
 
 def at_end(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:

@@ -115,7 +115,9 @@ def ended(identity: int) -> SdkSpan | None:
 def find(call: Call, parent: Span) -> Span | None:
     """The span that somebody else made for ``call``, claimed for it; None when it needs one of its own."""
     operation, model = call.recognised.format.operation, call.recognised.facts.model
-    kinds.at_call(original(parent))
+    for outer in upwards(parent.get_span_context().span_id):
+        if not kinds.at_call(outer):
+            break
     if is_inference(parent, operation):
         chain = _around(parent, operation)
         for position, span in enumerate(chain):
@@ -248,6 +250,7 @@ def _taken(call: Call, span: Span, operation: str) -> Span:
     attributes = getattr(span, "attributes", None)
     if attributes is None or not span.is_recording():
         return span
+    kinds.at_claim(span)
     from otel_agents.export import roots
 
     if semconv.OPERATION_NAME not in attributes:

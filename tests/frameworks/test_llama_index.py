@@ -64,7 +64,7 @@ def test_calls_are_below_their_agents_and_queries(found: list[Span], server: Mod
                 TokenTextSplitter.split_text
             VectorIndexRetriever.retrieve
               VectorIndexRetriever._retrieve
-                OpenAIEmbedding._get_query_embedding
+                OpenAIEmbedding.get_query_embedding
 
         FunctionAgent.run
           BaseWorkflowAgent.aggregate_tool_results
@@ -93,8 +93,8 @@ def test_each_is_what_it_is(found: list[Span]) -> None:
     assert operations["VectorIndexRetriever.retrieve"] == "retrieval"
     assert operations["RetrieverQueryEngine.query"] == "invoke_workflow"
     assert operations["OpenAI.achat"] == "chat"
-    assert operations["OpenAIEmbedding._get_query_embedding"] == "embeddings"
-    assert operations["OpenAIEmbedding.get_query_embedding"] is None  # around the one that is the call
+    assert operations["OpenAIEmbedding.get_query_embedding"] == "embeddings"
+    assert operations["OpenAIEmbedding._get_query_embedding"] is None  # the same call
 
 
 def test_no_content_that_was_not_asked_for(found: list[Span], backend: StubBackend) -> None:
