@@ -61,21 +61,23 @@ class Is:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """An attribute is text (not a number, a list, a map)."""
+class Number:
+    """An attribute is this number."""
 
     key: str
+    value: int
 
     def holds(self, record: Record) -> bool:
-        return isinstance(record.attributes.get(self.key), str)
+        found = record.attributes.get(self.key)
+        return isinstance(found, (int, float)) and not isinstance(found, bool) and found == self.value
 
     def ottl(self) -> str:
-        return f"IsString({attribute(self.key)})"
+        return f"{attribute(self.key)} == {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The instrumentation scope has one of the names, or one that starts with one that ends with ``*``."""
+    """The instrumentation scope has one of the names; ``*`` at either end of one stands for any rest."""
 
     names: tuple[str, ...]
 
@@ -88,7 +90,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The span has one of the names; ``*`` at the end as in :class:`Scope`."""
+    """The span has one of the names; ``*`` as in :class:`Scope`."""
 
     names: tuple[str, ...]
 
@@ -154,12 +156,12 @@ def either(key: str, *values: str | bool) -> Is:
 
 
 def scope(*names: str) -> Scope:
-    """The instrumentation scope is one of these; ``*`` at the end of a name stands for any rest."""
+    """The instrumentation scope is one of these; ``*`` at either end of a name stands for any rest."""
     return Scope(names)
 
 
 def named(*names: str) -> Named:
-    """The span's name is one of these; ``*`` at the end of a name stands for any rest."""
+    """The span's name is one of these; ``*`` at either end of a name stands for any rest."""
     return Named(names)
 
 
@@ -174,10 +176,14 @@ def any_of(*conditions: Condition) -> Any:
 
 
 def _named(found: str, name: str) -> bool:
+    if name.startswith("*"):
+        return found.endswith(name[1:])
     return found.startswith(name[:-1]) if name.endswith("*") else found == name
 
 
 def _ottl_named(path: str, name: str) -> str:
+    if name.startswith("*"):
+        return f"HasSuffix({path}, {quoted(name[1:])})"
     return f"HasPrefix({path}, {quoted(name[:-1])})" if name.endswith("*") else f"{path} == {quoted(name)}"
 
 

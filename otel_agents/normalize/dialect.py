@@ -14,6 +14,8 @@ from otel_agents.normalize.rules import Rule
 NORMALIZED: Final = "otel_agents.normalized"
 #: On the copy of a span that tells of a model call which another span tells already.
 DUPLICATE_OF: Final = "otel_agents.duplicate_of"
+#: On a span whose counts were put there by the hook on the wire, and so are inclusive.
+COUNTED: Final = "otel_agents.counted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,31 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_agents.normalize.claude_code import CLAUDE_CODE
+from otel_agents.normalize.codex import CODEX
+from otel_agents.normalize.copilot import COPILOT
 from otel_agents.normalize.dialect import Dialect
+from otel_agents.normalize.gemini_cli import GEMINI_CLI
+from otel_agents.normalize.langsmith import LANGSMITH
+from otel_agents.normalize.logfire import LOGFIRE
+from otel_agents.normalize.native import ANTHROPIC
 from otel_agents.normalize.older import OLDER
+from otel_agents.normalize.openinference import OPENINFERENCE
+from otel_agents.normalize.openlit import OPENLIT
+from otel_agents.normalize.openllmetry import OPENLLMETRY
+from otel_agents.normalize.vercel import VERCEL
 
-DIALECTS: Final[tuple[Dialect, ...]] = (OLDER,)
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    OPENINFERENCE,
+    VERCEL,
+    LANGSMITH,
+    LOGFIRE,
+    OPENLIT,
+    ANTHROPIC,
+    OPENLLMETRY,
+    CLAUDE_CODE,
+    COPILOT,
+    GEMINI_CLI,
+    CODEX,
+    OLDER,
+)

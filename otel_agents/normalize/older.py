@@ -25,14 +25,21 @@ RENAMED: Final[tuple[Copy, ...]] = (
     Copy(sc.USAGE_OUTPUT_TOKENS, ("gen_ai.usage.completion_tokens",), _REGISTRY),
     Copy(
         sc.USAGE_CACHE_READ,
-        ("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.details.cache_read_tokens",
-         "gen_ai.usage.details.cache_read_input_tokens"),
+        (
+            "gen_ai.usage.cache_read_input_tokens",
+            "gen_ai.usage.details.cache_read_tokens",
+            "gen_ai.usage.details.cache_read_input_tokens",
+        ),
         "opentelemetry-instrumentation-anthropic 0.62 (OpenLLMetry); pydantic-ai 0.x (usage details)",
     ),
     Copy(
         sc.USAGE_CACHE_WRITE,
-        ("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
-         "gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens"),
+        (
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_creation_input_tokens",
+            "gen_ai.usage.details.cache_write_tokens",
+            "gen_ai.usage.details.cache_creation_input_tokens",
+        ),
         _V1_41,
     ),
     Copy(
@@ -40,13 +47,17 @@ RENAMED: Final[tuple[Copy, ...]] = (
         ("gen_ai.usage.reasoning_tokens", "gen_ai.usage.details.reasoning_tokens"),
         "opentelemetry-instrumentation-openai 0.62 (OpenLLMetry); pydantic-ai (usage details)",
     ),
-)  # fmt: skip
+)
 
 _RULES: Final[tuple[Rule, ...]] = (
     *RENAMED,
     Copy("gen_ai.request.seed", ("gen_ai.openai.request.seed",), _REGISTRY),
-    Copy("gen_ai.output.type", ("gen_ai.openai.request.response_format",), _REGISTRY,
-         values={"json_object": "json", "json_schema": "json"}),
+    Copy(
+        "gen_ai.output.type",
+        ("gen_ai.openai.request.response_format",),
+        _REGISTRY,
+        values={"json_object": "json", "json_schema": "json"},
+    ),
     Copy("openai.request.service_tier", ("gen_ai.openai.request.service_tier",), _REGISTRY),
     Copy("openai.response.service_tier", ("gen_ai.openai.response.service_tier",), _REGISTRY),
     Copy("openai.response.system_fingerprint", ("gen_ai.openai.response.system_fingerprint",), _REGISTRY),
@@ -62,17 +73,22 @@ _RULES: Final[tuple[Rule, ...]] = (
         ),
         "open-telemetry/semantic-conventions v1.26.0, docs/gen-ai/gen-ai-spans.md",
     ),
-)  # fmt: skip
+)
 
 OLDER: Final = Dialect(
     name="older",
     title="GenAI conventions before v0.1.0 of their own repository (semconv 1.26 to 1.41)",
     marks=any_of(
         has(
-            "gen_ai.system", "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens",
-            "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation.input_tokens",
-            "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.reasoning_tokens",
-            "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_write_tokens",
+            "gen_ai.system",
+            "gen_ai.usage.prompt_tokens",
+            "gen_ai.usage.completion_tokens",
+            "gen_ai.usage.cache_read_input_tokens",
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_creation_input_tokens",
+            "gen_ai.usage.reasoning_tokens",
+            "gen_ai.usage.details.cache_read_tokens",
+            "gen_ai.usage.details.cache_write_tokens",
             "gen_ai.usage.details.cache_read_input_tokens",
             "gen_ai.usage.details.cache_creation_input_tokens",
             "gen_ai.usage.details.reasoning_tokens",
@@ -80,4 +96,4 @@ OLDER: Final = Dialect(
     ),
     rules=_RULES,
     everywhere=True,
-)  # fmt: skip
+)

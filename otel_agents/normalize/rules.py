@@ -11,6 +11,7 @@ or is written out for a fixed number of elements (see :mod:`otel_agents.normaliz
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -18,14 +19,14 @@ from typing import Any, Final, Literal, Protocol
 from otel_agents.normalize.conditions import All, Condition, attribute, quoted
 from otel_agents.normalize.record import Record, integer, number
 
-Kind = Literal["same", "integer", "number", "text", "list", "seconds"]
+Kind = Literal["same", "integer", "number", "text", "list", "seconds", "head"]
 #: Where a rule runs.
 Where = Literal["both", "python", "ottl"]
 
 #: In generated statements, for the setting: ``on`` removes originals, ``keep`` leaves them.
 MODE: Final = "@MODE@"
 REMOVES: Final = f'"{MODE}" == "on"'
-#: Characters of one message's text; what is longer was cut by whoever recorded it or is by our limits.
+_PLACE: Final = re.compile(r"\$([0-9])")
 _MILLISECONDS: Final = 1000.0
 
 
@@ -61,7 +62,8 @@ class Copy:
     Attributes:
         values: what a source's value becomes; with ``only`` others are no value at all.
         kind: ``integer``, ``number`` and ``text`` convert, and a source that cannot be is skipped;
-            ``list`` makes a list of one text; ``seconds`` divides milliseconds.
+            ``list`` makes a list of one text, or of the JSON text of one; ``seconds`` divides milliseconds;
+            ``head`` is the text before the first dot.
         replaces: also where ``target`` is there.
         spends: the sources are removed when originals are.
     """
@@ -78,7 +80,8 @@ class Copy:
     where: Where = "both"
 
     def apply(self, record: Record) -> None:
-        if self.target in record.attributes and not self.replaces:
+        given = record.attributes.get(self.target)
+        if given is not None and not self.replaces:
             return
         if self.when is not None and not self.when.holds(record):
             return
@@ -105,7 +108,14 @@ class Copy:
             case "text":
                 return as_text(value)
             case "list":
-                return [value] if isinstance(value, str) else value
+                if not isinstance(value, str):
+                    return value
+                if not value.startswith("["):
+                    return [value]
+                many = parsed(value)
+                return many if isinstance(many, list) else None
+            case "head":
+                return value.split(".", 1)[0] if isinstance(value, str) else None
             case "seconds":
                 found = number(value)
                 return None if found is None else found / _MILLISECONDS
@@ -131,8 +141,14 @@ class Copy:
             if self.only:
                 continue
             if self.kind == "list":
-                made = [*rest, f"IsString({given})"]
-                statements.append(f"set({target}, [{given}]) where {' and '.join(made)}")
+                # The conditions of a statement must not see what the one before it has made.
+                made = " and ".join([*rest, f"IsString({given})"])
+                many = f'HasPrefix({given}, "[")'
+                statements.append(f"set({target}, [{given}]) where {made} and not ({many})")
+                statements.append(f"set({target}, ParseJSON({given})) where {made} and {many}")
+                if key == self.target:
+                    continue
+                rest.append(f"not (IsString({given}))")
             statements.append(
                 f"set({target}, {_ottl_converted(given, self.kind)}) where {' and '.join(rest)}"
             )
@@ -149,7 +165,7 @@ class Say:
     """``target`` is ``value`` when the condition holds, unless it is there already."""
 
     target: str
-    value: str
+    value: str | bool
     when: Condition
     source: str
     replaces: bool = False
@@ -163,7 +179,8 @@ class Say:
         target = attribute(self.target)
         missing = [] if self.replaces else [f"{target} == nil"]
         conditions = " and ".join([*missing, self.when.ottl()])
-        yield Group((f"set({target}, {quoted(self.value)}) where {conditions}",))
+        value = quoted(self.value) if isinstance(self.value, str) else str(self.value).lower()
+        yield Group((f"set({target}, {value}) where {conditions}",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +314,148 @@ class Said:
         yield Group(tuple(statements))
 
 
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """``target`` is the JSON text of ``given`` with keys renamed and the like, by regular expressions.
+
+    For lists of messages whose elements have the right order and other names: text is the only thing that
+    OTTL can go through from one end to the other. A quote inside a JSON string is escaped, so ``"name":``
+    matches only where a name is. Replacements are written with ``$1``; Go and Python read the same ones.
+
+    Attributes:
+        changes: pattern and replacement, applied in order.
+        guard: what the text has to match at first.
+    """
+
+    target: str
+    given: str
+    changes: tuple[tuple[str, str], ...]
+    source: str
+    guard: str = r"^\["
+    when: Condition | None = None
+    spends: bool = False
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        text = record.attributes.get(self.given)
+        if self.target != self.given and self.target in record.attributes:
+            return
+        if not isinstance(text, str) or not re.search(self.guard, text):
+            return
+        if self.when is not None and not self.when.holds(record):
+            return
+        for pattern, replacement in self.changes:
+            text = re.sub(pattern, _PLACE.sub(r"\\g<\1>", replacement), text)
+        record.attributes[self.target] = text
+        if self.spends:
+            record.spent.add(self.given)
+
+    def groups(self, number: int) -> Iterator[Group]:
+        text, given = f'cache["text{number}"]', attribute(self.given)
+        conditions = [f"IsString({given})", f"IsMatch({given}, {quoted(self.guard)})"]
+        if self.target != self.given:
+            conditions.append(f"{attribute(self.target)} == nil")
+        if self.when is not None:
+            conditions.append(self.when.ottl())
+        statements = [f"set({text}, {given}) where {' and '.join(conditions)}"]
+        for pattern, replacement in self.changes:
+            change = _PLACE.sub(r"${\1}", replacement)
+            statements.append(
+                f"replace_pattern({text}, {quoted(pattern)}, {quoted(change)}) where {text} != nil"
+            )
+        statements.append(f"set({attribute(self.target)}, {text}) where {text} != nil")
+        if self.spends:
+            gone = f"{text} != nil and {REMOVES}"
+            statements.append(f"delete_key(span.attributes, {quoted(self.given)}) where {gone}")
+        yield Group(tuple(statements))
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixed:
+    """Every attribute whose name starts with ``old`` under ``new`` instead, but for those in ``but``."""
+
+    old: str
+    new: str
+    source: str
+    but: tuple[str, ...] = ()
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        given = record.attributes
+        for key in [one for one in given if one.startswith(self.old) and one not in self.but]:
+            if key != self.old:
+                given.setdefault(self.new + key[len(self.old) :], given[key])
+                record.spent.add(key)
+
+    def groups(self, number: int) -> Iterator[Group]:
+        found = f'cache["prefixed{number}"]'
+        start = re.escape(self.old)
+        statements = [f"set({found}, span.attributes)"]
+        statements.append(f"keep_matching_keys({found}, {quoted(f'^{start}.')})")
+        statements += [f"delete_key({found}, {quoted(key)})" for key in self.but]
+        statements.append(f'replace_all_patterns({found}, "key", {quoted("^" + start)}, {quoted(self.new)})')
+        statements.append(f'merge_maps(span.attributes, {found}, "insert")')
+        # What was left out is kept aside, since patterns of keys know no exceptions.
+        kept = f'cache["kept{number}"]'
+        if self.but:
+            statements.append(f"set({kept}, span.attributes)")
+            keys = ", ".join(quoted(key) for key in self.but)
+            statements.append(f"keep_keys({kept}, [{keys}])")
+        statements.append(f"delete_matching_keys(span.attributes, {quoted(f'^{start}.')}) where {REMOVES}")
+        if self.but:
+            statements.append(f'merge_maps(span.attributes, {kept}, "insert")')
+        yield Group(tuple(statements))
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Attributes that are removed with the originals once ``needs`` is there: it says the same.
+
+    Attributes:
+        keys: names; one that ends with ``.`` stands for all that start with it.
+        needs: the attribute that has to be there; "" for none.
+        always: removed whatever the setting, because they would be taken for something else.
+    """
+
+    keys: tuple[str, ...]
+    source: str
+    needs: str = ""
+    when: Condition | None = None
+    always: bool = False
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        if self.needs and self.needs not in record.attributes:
+            return
+        if self.when is not None and not self.when.holds(record):
+            return
+        found = [
+            key
+            for key in record.attributes
+            if any(key.startswith(one) if one.endswith(".") else key == one for one in self.keys)
+        ]
+        if self.always:
+            for key in found:
+                del record.attributes[key]
+        else:
+            record.spent.update(found)
+
+    def groups(self, number: int) -> Iterator[Group]:
+        conditions = [] if self.always else [REMOVES]
+        if self.needs:
+            conditions.append(f"{attribute(self.needs)} != nil")
+        if self.when is not None:
+            conditions.append(self.when.ottl())
+        where = f" where {' and '.join(conditions)}" if conditions else ""
+        exact = [key for key in self.keys if not key.endswith(".")]
+        statements = [f"delete_key(span.attributes, {quoted(key)}){where}" for key in exact]
+        starts = [key.replace(".", "\\.") for key in self.keys if key.endswith(".")]
+        if starts:
+            pattern = quoted("^(" + "|".join(starts) + ")")
+            statements.append(f"delete_matching_keys(span.attributes, {pattern}){where}")
+        yield Group(tuple(statements))
+
+
 #: What a rule of the Python runner alone makes of a record: the target's value, or None.
 Build = Callable[[Record], Any]
 
@@ -367,5 +526,6 @@ def _ottl_converted(path: str, kind: Kind) -> str:
         "integer": f"Int({path})",
         "number": f"Double({path})",
         "text": f"String({path})",
+        "head": f'Split({path}, ".")[0]',
         "seconds": f"Double({path}) / {_MILLISECONDS}",
     }.get(kind, path)

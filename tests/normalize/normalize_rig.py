@@ -13,8 +13,8 @@ from collector_rig import Backend, Collector, attributes, key_values, parsed, sp
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from parts import free_port, wait_for
 
-from otel_agents.stack.ports import Ports
 from otel_agents.normalize.dialect import NORMALIZED
+from otel_agents.stack.ports import Ports
 
 HERE = Path(__file__).parent
 OVERLAY = HERE.parents[1] / "collector" / "normalize.yaml"
@@ -52,7 +52,8 @@ class Case:
 
     Attributes:
         made: attributes that are added or changed, by name.
-        gone: originals that are removed when originals are.
+        gone: originals that are removed when originals are; those of ``always_gone`` also when they
+            are kept, because they would be taken for something else.
         only_python: of ``made``, what the Collector cannot do; it then keeps the originals named in
             ``collector_keeps``.
     """
@@ -65,6 +66,7 @@ class Case:
     events: tuple[tuple[str, Mapping[str, Any]], ...]
     made: Mapping[str, Any]
     gone: tuple[str, ...] = ()
+    always_gone: tuple[str, ...] = ()
     only_python: tuple[str, ...] = ()
     collector_keeps: tuple[str, ...] = ()
     collector_makes: Mapping[str, Any] = field(default_factory=dict)
@@ -104,9 +106,12 @@ def cases() -> list[Case]:
                     scope=one.get("scope", "somebody.else"),
                     name=one.get("name", "a span"),
                     given=one["given"],
-                    events=tuple((name, given) for event in one.get("events", ()) for name, given in event.items()),
+                    events=tuple(
+                        (name, given) for event in one.get("events", ()) for name, given in event.items()
+                    ),
                     made=one.get("made", {}),
                     gone=tuple(one.get("gone", ())),
+                    always_gone=tuple(one.get("always_gone", ())),
                     only_python=tuple(one.get("only_python", ())),
                     collector_keeps=tuple(one.get("collector_keeps", ())),
                     collector_makes=one.get("collector_makes", {}),

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from collector_rig import parsed
 from normalize_rig import Case, cases, overlaid, through
 from parts import require
 
@@ -32,10 +33,10 @@ def in_python(case: Case, mode: Any = "on") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def behind_collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+def behind_collector(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     with overlaid(require("collector"), tmp_path_factory.mktemp("normalize")) as collector:
         left = through(collector, CASES)
-    yield {case.id: one for case, one in zip(CASES, left, strict=True)}
+    return {case.id: one for case, one in zip(CASES, left, strict=True)}
 
 
 def check(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -49,6 +50,8 @@ def same(wanted: Any, found: Any) -> bool:
         return math.isclose(wanted, found) or (math.isnan(wanted) and math.isnan(found))
     if isinstance(wanted, list) and isinstance(found, (list, tuple)):
         return list(found) == wanted
+    if isinstance(wanted, str) and isinstance(found, str):
+        return bool(parsed(wanted) == parsed(found))  # Go writes keys in alphabetical order
     return bool(wanted == found) and isinstance(wanted, bool) == isinstance(found, bool)
 
 
@@ -73,7 +76,8 @@ def test_again_changes_nothing(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_originals_are_kept_on_request(case: Case) -> None:
     kept = in_python(case, "keep")
-    check(kept, {**{key: case.given[key] for key in case.gone}, **case.python()})
+    originals = {key: case.given[key] for key in case.gone if key not in case.always_gone}
+    check(kept, {**originals, **case.python()})
     assert in_python(case, "off") == case.given
 
 
@@ -104,8 +108,9 @@ def test_every_dialect_has_cases_and_every_rule_a_source() -> None:
 
 def test_the_collectors_files_are_up_to_date() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "collector" / "normalize.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "collector" / "normalize.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
