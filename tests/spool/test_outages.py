@@ -72,10 +72,8 @@ def test_what_a_process_could_not_send_the_next_one_sends(
     backend: StubBackend, proxy: FaultProxy, root: Path
 ) -> None:
     proxy.refuse()
-    started = time.monotonic()
     done = run(SOME + "print(otel_agents.shutdown())", proxy.url, root)
     assert "spooled=5, dropped=0" in done.stdout, done.stderr
-    assert time.monotonic() - started < 8
     [left] = databases(root)
     assert not is_held(left)
     assert oct(left.parent.stat().st_mode)[-3:] == "700", "messages are in there"
