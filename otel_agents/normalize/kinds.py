@@ -17,7 +17,6 @@ from otel_agents.normalize.dialect import COUNTED
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
     from opentelemetry.trace import Span
-    from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
 _KIND: Final = "openinference.span.kind"
