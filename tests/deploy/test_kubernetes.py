@@ -164,12 +164,9 @@ def services() -> dict[str, set[int]]:
 
 
 def test_every_address_is_of_a_service_that_is_there() -> None:
-    addresses = [
-        one["value"]
-        for tier in ("agent", "gateway")
-        for one in values(tier)["extraEnvs"]
-        if "://" in one["value"]
-    ] + [value for value in [documents("instrumentation.yaml")[0]["spec"]["exporter"]["endpoint"]]]
+    given = [one["value"] for tier in ("agent", "gateway") for one in values(tier)["extraEnvs"]]
+    addresses = [one for one in given if "://" in one]
+    addresses.append(documents("instrumentation.yaml")[0]["spec"]["exporter"]["endpoint"])
     addresses = [one.replace("dns:///", "dns://") for one in addresses]
     assert len(addresses) == 4
     for address in addresses:
