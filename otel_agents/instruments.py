@@ -89,7 +89,10 @@ class Instruments:
         series_limit: most series of one metric (and a few more for the rest).
     """
 
-    def __init__(self, meter: Meter, label_limit: int, series_limit: int = SERIES_LIMIT) -> None:
+    def __init__(
+        self, meter: Meter, label_limit: int, series_limit: int = SERIES_LIMIT, older: bool = False
+    ) -> None:
+        self._older = older
         self._cap = LabelCap(label_limit)
         self._within = SeriesCap(series_limit)
         self._record: dict[Definition, Any] = {one: _instrument(meter, one) for one in metrics.CATALOGUE}
@@ -136,6 +139,8 @@ class Instruments:
             timed = self._with_error(labels, record.error_type)
             duration = metrics.EMBEDDINGS_DURATION if embeddings else metrics.CALL_DURATION
             self.add(duration, record.duration, timed, context)
+            if self._older:
+                self.add(metrics.OLDER_DURATION, record.duration, timed, context)
         if record.time_to_first_chunk is not None and record.stream:
             self.add(metrics.CALL_FIRST_CHUNK, record.time_to_first_chunk, labels, context)
             if record.chunk_gaps:
@@ -172,6 +177,10 @@ class Instruments:
     ) -> None:
         if usage.unsplit:
             return
+        if self._older:
+            sides = {"input": usage.input} if embeddings else {"input": usage.input, "output": usage.output}
+            for side, tokens in sides.items():
+                self.add(metrics.OLDER_TOKENS, tokens, {**labels, semconv.TOKEN_TYPE: side}, context)
         if embeddings:
             self.add(metrics.EMBEDDINGS_INPUT, usage.input, labels, context)
         else:

@@ -50,6 +50,8 @@ class Definition:
     @property
     def source(self) -> str:
         """Who named it: the GenAI conventions, or this package."""
+        if self.name in ("gen_ai.client.operation.duration", "gen_ai.client.token.usage"):
+            return "semantic conventions 1.41"
         return "otel-agents" if self.name.startswith("otel_agents.") else "GenAI conventions v0.1.0"
 
 
@@ -348,6 +350,22 @@ SPOOL_SPANS: Final = Definition(
 )
 SPOOL_BYTES: Final = Definition(
     "otel_agents.export.spool.size", "gauge", "By", "Bytes of the spans of this process that wait on disk"
+)
+OLDER_DURATION: Final = Definition(
+    "gen_ai.client.operation.duration",
+    "histogram",
+    "s",
+    "Model call, by its name until semantic conventions 1.41; only with OTEL_AGENTS_OLDER_METRICS",
+    _TIMED_CALL,
+    DURATION_BUCKETS,
+)
+OLDER_TOKENS: Final = Definition(
+    "gen_ai.client.token.usage",
+    "histogram",
+    "{token}",
+    "Tokens of a call, by their name until semantic conventions 1.41; only with OTEL_AGENTS_OLDER_METRICS",
+    (*_CALL, semconv.TOKEN_TYPE),
+    TOKEN_BUCKETS,
 )
 LABEL_OVERFLOW: Final = Definition(
     "otel_agents.label_overflow",

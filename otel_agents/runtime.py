@@ -164,7 +164,7 @@ class Runtime:
                     provider = self.meter_provider or metrics.get_meter_provider()
                     meter = provider.get_meter(semconv.SCOPE_NAME, __version__)
                     limits = (self.settings.label_limit, self.settings.series_limit)
-                    self._meters = Instruments(meter, *limits)
+                    self._meters = Instruments(meter, *limits, older=self.settings.older_metrics)
         return self._meters
 
     def tracer(self) -> trace.Tracer:

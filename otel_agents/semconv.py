@@ -83,6 +83,7 @@ RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
 PROMPT_NAME: Final = "gen_ai.prompt.name"
 PROMPT_VERSION: Final = "gen_ai.prompt.version"
 TOKEN_MODALITY: Final = "gen_ai.token.modality"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # of the older metric; input or output
 
 EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_SCORE_VALUE: Final = "gen_ai.evaluation.score.value"
