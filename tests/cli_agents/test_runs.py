@@ -20,6 +20,7 @@ from otel_agents.testing import AgentSpans
 AGENTS = {"claude": claude, "gemini": gemini, "copilot": copilot, "codex": codex}
 
 
+@pytest.mark.agent_spans(cli_telemetry=False)
 class TestTrees:
     async def test_claude(self, programs: Path, agent_spans: AgentSpans) -> None:
         printing(programs, "claude", captured("claude-code"))
