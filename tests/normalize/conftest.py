@@ -1,0 +1,8 @@
+"""Lets these tests use the rig of tests/coexist: Collector and local backend, read as users do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "coexist"))
