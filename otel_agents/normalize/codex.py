@@ -26,9 +26,7 @@ _TURN: Final = named("session_task.turn")
 #: One of the many spans of this name is made when the answer is complete, and has the usage.
 _CALL: Final = all_of(named("handle_responses"), has(sc.USAGE_INPUT_TOKENS))
 _TOOL: Final = all_of(has("codex.tool.phase"), has("tool_name"))
-_STEP: Final = any_of(
-    named(*STEPS), all_of(named("handle_responses"), either("from", "output_item_done"), has("tool_name"))
-)
+_STEP: Final = any_of(named(*STEPS), all_of(named("handle_responses"), either("from", "output_item_done")))
 
 _RULES: Final[tuple[Rule, ...]] = (
     Say(sc.OPERATION_NAME, sc.OP_INVOKE_AGENT, _TURN, _SEEN),

@@ -125,6 +125,13 @@ class TestEveryAgent:
         assert len({one.context.trace_id for one in agent_spans if one.context is not None}) == 1
 
 
+def changed(file: Path, old: str, new: str) -> None:
+    """Another program."""
+    code = file.read_text()
+    assert old in code
+    file.write_text(code.replace(old, new))
+
+
 class TestClaude:
     async def test_cost_is_from_its_log_records(self, programs: Path, agent_spans: AgentSpans) -> None:
         exporting(programs, "claude", "claude-code")
@@ -144,11 +151,8 @@ class TestClaude:
 
     async def test_half_of_the_calls_is_none(self, programs: Path, agent_spans: AgentSpans) -> None:
         """An export was lost: the totals are right, so the call that arrived does not count."""
-        file = Path(exporting(programs, "claude", "claude-code"))
-        code = file.read_text().replace(
-            '["body"]).encode()', '["body"]).replace("claude_code.llm_request", "x", 1).encode()'
-        )
-        file.write_text(code)
+        file = exporting(programs, "claude", "claude-code")
+        changed(file, '["body"]).encode()', '["body"]).replace("claude_code.llm_request", "x", 1).encode()')
         result = await claude.run("x")
         assert not result.telemetry
         assert [one.name for one in agent_spans if one.name.startswith("chat")] == ["chat claude-sonnet-4-5"]
