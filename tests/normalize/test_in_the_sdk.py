@@ -1,0 +1,81 @@
+"""The SDK's own runner: spans of others in the same process, rewritten before they are redacted and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_agents.config import resolve
+from otel_agents.normalize.dialects import DIALECTS
+from otel_agents.privacy import Redactor
+from otel_agents.setup import _edge
+
+SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
+CALL = {
+    "openinference.span.kind": "LLM",
+    "llm.model_name": "gpt-4o",
+    "llm.provider": "openai",
+    "llm.token_count.prompt": 14,
+    "llm.token_count.completion": 16,
+    "llm.input_messages.0.message.role": "user",
+    "llm.input_messages.0.message.content": f"my key is {SECRET}",
+}
+
+
+def sent(
+    given: Mapping[str, Any], scope: str = "openinference.instrumentation.openai", **settings: Any
+) -> Any:
+    """The span that leaves, or None."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    provider.get_tracer(scope).start_span("ChatCompletion", attributes=given).end()
+    resolved = resolve({"mode": "collector", "otlp_endpoint": "http://127.0.0.1:1", **settings})
+    [span] = kept.get_finished_spans()
+    return _edge(resolved, Redactor.from_settings(resolved))(span)
+
+
+def test_towards_a_collector() -> None:
+    found = sent(CALL).attributes
+    assert found["gen_ai.operation.name"] == "chat"
+    assert found["gen_ai.usage.input_tokens"] == 14
+    assert found["otel_agents.normalized"] == "openinference"
+    assert not [key for key in found if key.startswith("llm.input_messages")]
+
+
+def test_what_was_carried_over_is_redacted() -> None:
+    for mode in ("on", "keep", "off"):
+        assert SECRET not in str(dict(sent(CALL, normalize=mode).attributes))
+    assert "my key is [redacted]" in sent(CALL).attributes["gen_ai.input.messages"]
+
+
+def test_towards_langfuse() -> None:
+    keys = {"langfuse_public_key": "pk-lf-any", "langfuse_secret_key": "sk-lf-any"}
+    found = sent(CALL, mode="direct", otlp_endpoint=None, **keys).attributes
+    assert found["langfuse.observation.type"] == "generation"
+    assert found["langfuse.observation.usage_details"] == '{"input":14,"output":16,"total":30}'
+    assert "my key is" in found["langfuse.observation.input"]
+
+
+@pytest.mark.parametrize(("mode", "names"), [("keep", {"llm", "gen_ai"}), ("off", {"llm"})])
+def test_the_setting(mode: str, names: set[str]) -> None:
+    found = sent(CALL, normalize=mode).attributes
+    assert {key.split(".")[0] for key in found if key.startswith(("llm", "gen_ai"))} == names
+
+
+def test_spans_of_ours_and_duplicates_are_left_alone() -> None:
+    assert dict(sent(CALL, scope="otel_agents").attributes) == CALL
+    twice = {**CALL, "otel_agents.duplicate_of": "00f067aa0ba902b7"}
+    assert "gen_ai.operation.name" not in sent(twice).attributes
+
+
+def test_every_dialect_is_documented() -> None:
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text()
+    assert [one.name for one in DIALECTS if not one.everywhere and f"`{one.name}`" not in text] == []
