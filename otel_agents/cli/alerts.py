@@ -72,7 +72,7 @@ def check(
 ) -> None:
     """Hold Langfuse's figures against the thresholds; exit status 3 when one is passed."""
     from otel_agents.alerts import check as checking
-    from otel_agents.cli.reading import open_reader
+    from otel_agents.cli.project import open_reader
     from otel_agents.config import resolve
 
     settings = resolve(
@@ -103,18 +103,12 @@ def check(
 
 def _window(since: str) -> Window:
     from otel_agents.alerts.conditions import Window
-    from otel_agents.cli.errors import CommandError
-    from otel_agents.reports.period import BadPeriod, moment
+    from otel_agents.cli.periods import moment
 
     now = datetime.now(UTC)
     if since.strip().lower() == _TODAY:
         return Window(now.replace(hour=0, minute=0, second=0, microsecond=0), now, "today")
-    try:
-        start = moment(since, now, "--since")
-    except BadPeriod as error:
-        raise CommandError(str(error), 2) from None
-    if start >= now:
-        raise CommandError(f"--since {since} is not in the past; give a length such as 24h", 2)
+    start = moment(since, now=now)
     return Window(start, now, f"the time since {start:%Y-%m-%d %H:%M} UTC")
 
 

@@ -99,7 +99,7 @@ def show(
 
 def _seen(settings: Settings, since: datetime) -> dict[str, Seen]:
     from otel_agents.cli.progress import counting
-    from otel_agents.cli.reading import open_reader
+    from otel_agents.cli.project import open_reader
 
     found: dict[str, Seen] = defaultdict(Seen)
     with open_reader(settings) as reader, counting("observations") as progress:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
+    from otel_agents.langfuse.reading import LangfuseReader
 
 
 def settings() -> Settings:
@@ -17,7 +18,11 @@ def settings() -> Settings:
     """
     from otel_agents.config import resolve
 
-    resolved = resolve()
+    return with_local_stack(resolve())
+
+
+def with_local_stack(resolved: Settings) -> Settings:
+    """``resolved``, with address and keys of the running local stack where no keys are set."""
     if resolved.langfuse_public_key or resolved.langfuse_secret_key:
         return resolved
     from otel_agents.stack import state
@@ -32,3 +37,14 @@ def settings() -> Settings:
         langfuse_public_key=keys.public,
         langfuse_secret_key=keys.secret,
     )
+
+
+def open_reader(resolved: Settings) -> LangfuseReader:
+    """A reader for a command, which waits when the server asks it to.
+
+    Raises:
+        LangfuseUnavailable: there are no keys, and no local stack runs.
+    """
+    from otel_agents.langfuse.reading import LangfuseReader
+
+    return LangfuseReader.from_settings(with_local_stack(resolved))

@@ -36,7 +36,7 @@ def reconcile(
     from otel_agents.accounting import reconciling as sums
     from otel_agents.cli.errors import CommandError
     from otel_agents.cli.progress import counting
-    from otel_agents.cli.reading import open_reader
+    from otel_agents.cli.project import open_reader
     from otel_agents.config import resolve
 
     if provider is not None and provider not in invoices.PROVIDERS:

@@ -45,7 +45,7 @@ def report(
     """Report tasks, cost with projection and plans, success, speed, quality, tokens, and what follows."""
     from otel_agents.accounting import plans
     from otel_agents.cli.errors import CommandError
-    from otel_agents.cli.reading import open_reader
+    from otel_agents.cli.project import open_reader
     from otel_agents.config import resolve
     from otel_agents.langfuse.reading import environment_filter
     from otel_agents.reports.period import BadPeriod, period
