@@ -110,12 +110,14 @@ def _candidates(paths: dict[str, str], root: Path) -> Iterable[Files]:
     for path in _upwards(paths.get("", "/")):
         here = root / path
         yield Files(here / "memory.current", here / "memory.max", here / "cpu.stat", here / "memory.stat")
+    times = [root / "cpuacct" / path / "cpuacct.usage" for path in _upwards(paths.get("cpuacct", "/"))]
+    cpu = next((path for path in times if path.exists()), times[-1])
     for path in _upwards(paths.get("memory", "/")):
         here = root / "memory" / path
         yield Files(
             here / "memory.usage_in_bytes",
             here / "memory.limit_in_bytes",
-            root / "cpuacct" / paths.get("cpuacct", "/").strip("/") / "cpuacct.usage",
+            cpu,
             here / "memory.stat",
         )
 
