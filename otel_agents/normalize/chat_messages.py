@@ -43,9 +43,7 @@ def from_events(
             inner = parsed(attributes.get("message"))
             fields = inner if isinstance(inner, Mapping) else attributes
             made = from_chat([_chat_message(fields, "assistant")], "assistant")
-            if made:
-                finish = attributes.get("finish_reason")
-                produced += [{**made[0], "finish_reason": finish}] if finish else made
+            produced += made or []
         elif name.startswith("gen_ai.") and role in ("system", "user", "assistant", "tool"):
             given.append(_chat_message(attributes, role))
         elif name == "gen_ai.content.prompt":

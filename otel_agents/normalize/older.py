@@ -5,13 +5,15 @@ Repeatable, so they are applied to every span, ours and those of other dialects 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from otel_agents import semconv as sc
-from otel_agents.normalize.conditions import all_of, any_of, has, lacks
+from otel_agents.normalize.chat_messages import from_events
+from otel_agents.normalize.conditions import all_of, any_of, attribute, has, lacks
 from otel_agents.normalize.dialect import Dialect
 from otel_agents.normalize.providers import PROVIDERS
-from otel_agents.normalize.rules import Copy, Rule, Say
+from otel_agents.normalize.record import Record
+from otel_agents.normalize.rules import Copy, Group, Make, Rule, Say
 
 _REGISTRY: Final = "https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/ (deprecated)"
 _V1_41: Final = (
@@ -49,8 +51,76 @@ RENAMED: Final[tuple[Copy, ...]] = (
     ),
 )
 
+_EVENTS: Final = (
+    "semantic conventions 1.28 to 1.36, docs/gen-ai/gen-ai-events.md; 1.26 (gen_ai.content.prompt)"
+)
+
+
+def _given(record: Record) -> Any:
+    return from_events(record.events)[0]
+
+
+def _produced(record: Record) -> Any:
+    return from_events(record.events)[1]
+
+
+_GROWING: Final = "otel_agents.normalize.growing"
+
+
+def _from_events(target: str, kind: str) -> tuple[Group, ...]:
+    """Texts of events, each added to a list that grows with every event, in their order."""
+    growing = attribute(f"{_GROWING}.{kind}")
+    part, message = 'cache["part"]', 'cache["message"]'
+    content = 'spanevent.attributes["content"]'
+    statements: list[str] = []
+    if kind == "in":
+        for role in ("system", "user", "assistant"):
+            statements.append(f'set(cache["role"], "{role}") where spanevent.name == "gen_ai.{role}.message"')
+        statements.append(
+            f'set({part}, {{"type": "text", "content": {content}}}) where cache["role"] != nil and '
+            f'IsString({content}) and {content} != ""'
+        )
+    else:
+        choice = 'spanevent.name == "gen_ai.choice"'
+        told = 'spanevent.attributes["message"]'
+        statements += [
+            f'set(cache["role"], "assistant") where {choice}',
+            f'set(cache["said"], {content}) where {choice}',
+            f'set(cache["told"], ParseJSON({told})) where {choice} and IsString({told})',
+            f'set(cache["told"], {told}) where {choice} and IsMap({told})',
+            'set(cache["said"], cache["told"]["content"]) where cache["told"] != nil',
+            f'set({part}, {{"type": "text", "content": cache["said"]}}) where IsString(cache["said"]) and '
+            'cache["said"] != ""',
+        ]
+    made = f'Format("{{\\"role\\":\\"%s\\",\\"parts\\":[%s]}}", [cache["role"], String({part})])'
+    missing = f"{attribute(target)} == nil"
+    return (
+        Group(
+            (
+                *statements,
+                f"set({message}, {made}) where {part} != nil",
+                f'set({message}, Concat([{growing}, {message}], ",")) '
+                f"where {growing} != nil and {message} != nil",
+                f"set({growing}, {message}) where {message} != nil",
+            ),
+            (missing,),
+            "spanevent",
+        ),
+        Group(
+            (
+                f'set({attribute(target)}, Concat(["[", {growing}, "]"], ""))',
+                f'delete_key(span.attributes, "{_GROWING}.{kind}")',
+            ),
+            (missing, f"{growing} != nil"),
+        ),
+    )
+
+
 _RULES: Final[tuple[Rule, ...]] = (
     *RENAMED,
+    # Behind a Collector, the texts only: tool calls are nested deeper.
+    Make(sc.INPUT_MESSAGES, _given, _EVENTS, ottl=_from_events(sc.INPUT_MESSAGES, "in")),
+    Make(sc.OUTPUT_MESSAGES, _produced, _EVENTS, ottl=_from_events(sc.OUTPUT_MESSAGES, "out")),
     Copy("gen_ai.request.seed", ("gen_ai.openai.request.seed",), _REGISTRY),
     Copy(
         "gen_ai.output.type",
