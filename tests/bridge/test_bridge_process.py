@@ -6,6 +6,7 @@ Scores are read back with the official SDK.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -18,9 +19,11 @@ from typing import Any
 
 import collector_rig
 import httpx
+import modelserver
 import pytest
 from evaluation_logs import as_json, evaluation
 from langfuse.api import LangfuseAPI
+from openai import OpenAI
 from parts import free_port, require, wait_for
 from tasks_rig import add_task
 
@@ -270,6 +273,44 @@ def test_through_a_real_collector_with_everything_behind_it_failing(
         subject = scores[f"score-{number}"].subject
         span = spans[f"invoke_agent agent-{number}"]
         assert (subject.id, subject.trace_id) == (span.id, span.trace_id)
+
+
+@pytest.mark.collector
+@pytest.mark.usefixtures("clean_globals")
+def test_messages_kept_off_spans_are_there_in_langfuse(
+    tmp_path: Path, bridge: BridgeProcess, backend_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``event_only``: the messages of a call travel as a log record, and meet their span in the bridge."""
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "event_only")
+    extra = {
+        "LANGFUSE_OTLP_ENDPOINT": f"{bridge.url}/api/public/otel",
+        "OTEL_AGENTS_BRIDGE_ENDPOINT": bridge.url,
+        "LANGFUSE_PUBLIC_KEY": "pk-lf-local",
+        "LANGFUSE_SECRET_KEY": "sk-lf-local",
+    }
+    with (
+        backend_at(backend_port, tmp_path),
+        modelserver.running() as models,
+        collector_rig.running(require("collector"), tmp_path, **extra) as collector,
+    ):
+        bridge.start()
+        otel_agents.configure(
+            otlp_endpoint=f"http://127.0.0.1:{collector.ports.otlp_http_port}", metrics_exporter="none"
+        )
+        with OpenAI(base_url=f"{models.url}/v1", api_key="none", max_retries=0) as openai:
+            for number in range(3):
+                said = [{"role": "user", "content": f"Question {number}"}]
+                openai.chat.completions.create(model="gpt-4o-mini", messages=said)  # type: ignore[arg-type]
+        otel_agents.flush(20)
+        api = client(backend_port)
+        wait_for(lambda: len(api.observations.get_many().data) == 3, "the calls")
+        found = api.observations.get_many(fields="core,basic,io,metadata").data
+        page = _direct_text(f"{bridge.url}/metrics")
+    asked = sorted(json.loads(one.input)[0]["parts"][0]["content"] for one in found)
+    assert asked == ["Question 0", "Question 1", "Question 2"]
+    assert all(json.loads(one.output)[0]["role"] == "assistant" for one in found)
+    assert 'event_content_total{outcome="merged"} 3.0' in page
+    assert 'event_content_total{outcome="late"} 0.0' in page
 
 
 def test_it_tells_what_langfuse_knows(bridge: BridgeProcess, backend_port: int, tmp_path: Path) -> None:
