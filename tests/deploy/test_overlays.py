@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -208,3 +209,35 @@ def test_spans_find_the_gateway_of_their_trace(tmp_path: Path, backend: Backend)
             agent.start()
             gateway.start()
             wait_for(lambda: "00000000000000c2" in backend.by_id(), "the span that waited", 60)
+
+
+@pytest.mark.collector
+def test_kafka_holds_what_a_killed_gateway_had(tmp_path: Path, backend: Backend) -> None:
+    """With the broker of OTEL_AGENTS_TEST_KAFKA, such as 127.0.0.1:9092, that makes topics by itself."""
+    broker = os.environ.get("OTEL_AGENTS_TEST_KAFKA")
+    if not broker:
+        pytest.skip("no Kafka to test with: set OTEL_AGENTS_TEST_KAFKA to a broker's host:port")
+    full = full_binary()
+    where = {
+        "OTELCOL_KAFKA_BROKER": broker,
+        "OTELCOL_KAFKA_SPANS": f"spans-{os.getpid()}",
+        "OTELCOL_KAFKA_EVALUATIONS": f"evaluations-{os.getpid()}",
+    }
+    with ExitStack() as stack:
+        agent = stack.enter_context(tier(full, tmp_path / "agent", backend, "agent", "agent-kafka", **where))
+        agent.send(traces(span("chat gpt-5", "00000000000000d1", CHAT)))
+        agent.send(ExportLogsServiceRequest.FromString(as_protobuf(evaluation("quality"))))
+        gateway = stack.enter_context(
+            tier(full, tmp_path / "gateway", backend, "gateway", "gateway-kafka", **where)
+        )
+        wait_for(lambda: "00000000000000d1" in backend.by_id(), "a span through Kafka", 60)
+        wait_for(backend.log_records, "an evaluation result through Kafka", 60)
+        backend.answer = lambda path: 503
+        gateway.stop(signal.SIGKILL)
+        agent.send(traces(span("chat gpt-5", "00000000000000d2", CHAT)))
+        gateway.start()
+        wait_for(lambda: [one for one in backend.requests if one.answered == 503], "a try", 60)
+        gateway.stop(signal.SIGKILL)
+        backend.answer = lambda path: 200
+        gateway.start()
+        wait_for(lambda: "00000000000000d2" in backend.by_id(), "the span that waited", 60)
