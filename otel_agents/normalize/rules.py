@@ -10,49 +10,47 @@ or is written out for a fixed number of elements (see :mod:`otel_agents.normaliz
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any
 
-from otel_agents.normalize.conditions import All, Condition, attribute, quoted
-from otel_agents.normalize.record import Record, integer, number
+from otel_agents.normalize.conditions import Condition, attribute, quoted
+from otel_agents.normalize.json_rules import Fields, Rewritten, Said
+from otel_agents.normalize.record import Record, integer
+from otel_agents.normalize.rule import (
+    MODE,
+    REMOVES,
+    Group,
+    Kind,
+    Rule,
+    Where,
+    as_json,
+    as_text,
+    converted,
+    ottl_converted,
+    parsed,
+)
 
-Kind = Literal["same", "integer", "number", "text", "list", "seconds", "head"]
-#: Where a rule runs.
-Where = Literal["both", "python", "ottl"]
-
-#: In generated statements, for the setting: ``on`` removes originals, ``keep`` leaves them.
-MODE: Final = "@MODE@"
-REMOVES: Final = f'"{MODE}" == "on"'
-_PLACE: Final = re.compile(r"\$([0-9])")
-_MILLISECONDS: Final = 1000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Statements of one OTTL context that share conditions (all have to hold)."""
-
-    statements: tuple[str, ...]
-    conditions: tuple[str, ...] = ()
-    context: Literal["span", "spanevent"] = "span"
-
-
-class Rule(Protocol):
-    """One line of a table."""
-
-    @property
-    def where(self) -> Where: ...
-
-    @property
-    def source(self) -> str: ...
-
-    def apply(self, record: Record) -> None:
-        """Changes ``record``."""
-
-    def groups(self, number: int) -> Iterator[Group]:
-        """The same in OTTL; ``number`` is unique in the table and keeps names in ``cache`` apart."""
+__all__ = [
+    "MODE",
+    "REMOVES",
+    "Copy",
+    "Fields",
+    "Group",
+    "Make",
+    "Prefixed",
+    "Rewritten",
+    "Rule",
+    "Said",
+    "Say",
+    "Spend",
+    "Sum",
+    "Where",
+    "as_json",
+    "as_text",
+    "parsed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +96,7 @@ class Copy:
             return None
         if isinstance(value, str) and value in self.values:
             return self.values[value]
-        if self.only:
-            return None
-        match self.kind:
-            case "integer":
-                return integer(value)
-            case "number":
-                return number(value)
-            case "text":
-                return as_text(value)
-            case "list":
-                if not isinstance(value, str):
-                    return value
-                if not value.startswith("["):
-                    return [value]
-                many = parsed(value)
-                return many if isinstance(many, list) else None
-            case "head":
-                return value.split(".", 1)[0] if isinstance(value, str) else None
-            case "seconds":
-                found = number(value)
-                return None if found is None else found / _MILLISECONDS
-        return value
+        return None if self.only else converted(value, self.kind)
 
     def groups(self, number: int) -> Iterator[Group]:
         target = attribute(self.target)
@@ -149,9 +126,7 @@ class Copy:
                 if key == self.target:
                     continue
                 rest.append(f"not (IsString({given}))")
-            statements.append(
-                f"set({target}, {_ottl_converted(given, self.kind)}) where {' and '.join(rest)}"
-            )
+            statements.append(f"set({target}, {ottl_converted(given, self.kind)}) where {' and '.join(rest)}")
         if self.spends:
             for key in self.sources:
                 statements.append(
@@ -227,187 +202,6 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
-    """Fields of one attribute that holds a JSON object as text (or a map).
-
-    Attributes:
-        given: the attribute.
-        wanted: ``(target, path, kind)``; a target that is there stays as it is.
-    """
-
-    given: str
-    wanted: tuple[tuple[str, tuple[str, ...], Kind], ...]
-    source: str
-    when: Condition | None = None
-    where: Where = "both"
-
-    def apply(self, record: Record) -> None:
-        if self.when is not None and not self.when.holds(record):
-            return
-        found = parsed(record.attributes.get(self.given))
-        if not isinstance(found, Mapping):
-            return
-        for target, path, kind in self.wanted:
-            value: Any = found
-            for step in path:
-                value = value.get(step) if isinstance(value, Mapping) else None
-            value = Copy(target, (), "", kind=kind)._converted(value)
-            if value is not None and target not in record.attributes:
-                record.attributes[target] = value
-
-    def groups(self, number: int) -> Iterator[Group]:
-        found = f'cache["fields{number}"]'
-        given = attribute(self.given)
-        statements = [
-            f'set({found}, ParseJSON({given})) where IsString({given}) and HasPrefix({given}, "{{")',
-            f"set({found}, {given}) where IsMap({given})",
-        ]
-        for target, path, kind in self.wanted:
-            steps = "".join(f"[{quoted(step)}]" for step in path)
-            value = _ottl_converted(f"{found}{steps}", kind)
-            there = f"{found} != nil and {attribute(target)} == nil and {found}{steps} != nil"
-            statements.append(f"set({attribute(target)}, {value}) where {there}")
-        yield Group(tuple(statements), () if self.when is None else (self.when.ottl(),))
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """``target`` is a list of one message: the text of the first of ``sources`` that is there.
-
-    What agents and workflows were given and what they answered has no structure of its own.
-    """
-
-    target: str
-    sources: tuple[str, ...]
-    role: str
-    source: str
-    when: Condition | None = None
-    where: Where = "both"
-
-    def apply(self, record: Record) -> None:
-        if self.target in record.attributes or (self.when is not None and not self.when.holds(record)):
-            return
-        for key in self.sources:
-            value = record.attributes.get(key)
-            if value is not None and value != "":
-                part = {"type": "text", "content": as_text(value)}
-                record.attributes[self.target] = as_json([{"role": self.role, "parts": [part]}])
-                record.spent.add(key)
-                return
-
-    def groups(self, number: int) -> Iterator[Group]:
-        target = attribute(self.target)
-        part = f'cache["said{number}"]'
-        conditions = [f"{target} == nil"]
-        if self.when is not None:
-            conditions.append(self.when.ottl())
-        statements = []
-        for key in self.sources:
-            given = attribute(key)
-            here = " and ".join([f"{part} == nil", *conditions, f"{given} != nil", f'{given} != ""'])
-            statements.append(f'set({part}, {{"type": "text", "content": String({given})}}) where {here}')
-            start = quoted(f'[{{"role":"{self.role}","parts":[')
-            made = f'Concat([{start}, String({part}), "]}}]"], "")'
-            statements.append(f"set({target}, {made}) where {part} != nil and {target} == nil")
-            gone = f"{part} != nil and {given} != nil and {REMOVES}"
-            statements.append(f"delete_key(span.attributes, {quoted(key)}) where {gone}")
-        yield Group(tuple(statements))
-
-
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """``target`` is the JSON text of ``given`` with keys renamed and the like, by regular expressions.
-
-    For lists of messages whose elements have the right order and other names: text is the only thing that
-    OTTL can go through from one end to the other. A quote inside a JSON string is escaped, so ``"name":``
-    matches only where a name is. Replacements are written with ``$1``; Go and Python read the same ones.
-
-    Attributes:
-        changes: pattern and replacement, applied in order.
-        guard: what the text has to match at first.
-    """
-
-    target: str
-    given: str
-    changes: tuple[tuple[str, str], ...]
-    source: str
-    guard: str = r"^\["
-    when: Condition | None = None
-    spends: bool = False
-    where: Where = "both"
-
-    def apply(self, record: Record) -> None:
-        text = record.attributes.get(self.given)
-        if self.target != self.given and self.target in record.attributes:
-            return
-        if not isinstance(text, str) or not re.search(self.guard, text):
-            return
-        if self.when is not None and not self.when.holds(record):
-            return
-        for pattern, replacement in self.changes:
-            text = re.sub(pattern, _PLACE.sub(r"\\g<\1>", replacement), text)
-        record.attributes[self.target] = text
-        if self.spends:
-            record.spent.add(self.given)
-
-    def groups(self, number: int) -> Iterator[Group]:
-        text, given = f'cache["text{number}"]', attribute(self.given)
-        conditions = [f"IsString({given})", f"IsMatch({given}, {quoted(self.guard)})"]
-        if self.target != self.given:
-            conditions.append(f"{attribute(self.target)} == nil")
-        if self.when is not None:
-            conditions.append(self.when.ottl())
-        statements = [f"set({text}, {given}) where {' and '.join(conditions)}"]
-        for pattern, replacement in self.changes:
-            change = _PLACE.sub(r"${\1}", replacement)
-            statements.append(
-                f"replace_pattern({text}, {quoted(pattern)}, {quoted(change)}) where {text} != nil"
-            )
-        statements.append(f"set({attribute(self.target)}, {text}) where {text} != nil")
-        if self.spends:
-            gone = f"{text} != nil and {REMOVES}"
-            statements.append(f"delete_key(span.attributes, {quoted(self.given)}) where {gone}")
-        yield Group(tuple(statements))
-
-
-@dataclass(frozen=True, slots=True)
-class Prefixed:
-    """Every attribute whose name starts with ``old`` under ``new`` instead, but for those in ``but``."""
-
-    old: str
-    new: str
-    source: str
-    but: tuple[str, ...] = ()
-    where: Where = "both"
-
-    def apply(self, record: Record) -> None:
-        given = record.attributes
-        for key in [one for one in given if one.startswith(self.old) and one not in self.but]:
-            if key != self.old:
-                given.setdefault(self.new + key[len(self.old) :], given[key])
-                record.spent.add(key)
-
-    def groups(self, number: int) -> Iterator[Group]:
-        found = f'cache["prefixed{number}"]'
-        start = re.escape(self.old)
-        statements = [f"set({found}, span.attributes)"]
-        statements.append(f"keep_matching_keys({found}, {quoted(f'^{start}.')})")
-        statements += [f"delete_key({found}, {quoted(key)})" for key in self.but]
-        statements.append(f'replace_all_patterns({found}, "key", {quoted("^" + start)}, {quoted(self.new)})')
-        statements.append(f'merge_maps(span.attributes, {found}, "insert")')
-        # What was left out is kept aside, since patterns of keys know no exceptions.
-        kept = f'cache["kept{number}"]'
-        if self.but:
-            statements.append(f"set({kept}, span.attributes)")
-            keys = ", ".join(quoted(key) for key in self.but)
-            statements.append(f"keep_keys({kept}, [{keys}])")
-        statements.append(f"delete_matching_keys(span.attributes, {quoted(f'^{start}.')}) where {REMOVES}")
-        if self.but:
-            statements.append(f'merge_maps(span.attributes, {kept}, "insert")')
-        yield Group(tuple(statements))
-
-
-@dataclass(frozen=True, slots=True)
 class Spend:
     """Attributes that are removed with the originals once ``needs`` is there: it says the same.
 
@@ -456,6 +250,43 @@ class Spend:
         yield Group(tuple(statements))
 
 
+@dataclass(frozen=True, slots=True)
+class Prefixed:
+    """Every attribute whose name starts with ``old`` under ``new`` instead, but for those in ``but``."""
+
+    old: str
+    new: str
+    source: str
+    but: tuple[str, ...] = ()
+    where: Where = "both"
+
+    def apply(self, record: Record) -> None:
+        given = record.attributes
+        for key in [one for one in given if one.startswith(self.old) and one not in self.but]:
+            if key != self.old:
+                given.setdefault(self.new + key[len(self.old) :], given[key])
+                record.spent.add(key)
+
+    def groups(self, number: int) -> Iterator[Group]:
+        found = f'cache["prefixed{number}"]'
+        start = re.escape(self.old)
+        statements = [f"set({found}, span.attributes)"]
+        statements.append(f"keep_matching_keys({found}, {quoted(f'^{start}.')})")
+        statements += [f"delete_key({found}, {quoted(key)})" for key in self.but]
+        statements.append(f'replace_all_patterns({found}, "key", {quoted("^" + start)}, {quoted(self.new)})')
+        statements.append(f'merge_maps(span.attributes, {found}, "insert")')
+        # What was left out is kept aside, since patterns of keys know no exceptions.
+        kept = f'cache["kept{number}"]'
+        if self.but:
+            statements.append(f"set({kept}, span.attributes)")
+            keys = ", ".join(quoted(key) for key in self.but)
+            statements.append(f"keep_keys({kept}, [{keys}])")
+        statements.append(f"delete_matching_keys(span.attributes, {quoted(f'^{start}.')}) where {REMOVES}")
+        if self.but:
+            statements.append(f'merge_maps(span.attributes, {kept}, "insert")')
+        yield Group(tuple(statements))
+
+
 #: What a rule of the Python runner alone makes of a record: the target's value, or None.
 Build = Callable[[Record], Any]
 
@@ -493,39 +324,3 @@ class Make:
             if self.when is not None:
                 conditions = (self.when.ottl(), *conditions)
             yield Group(one.statements, conditions, one.context)
-
-
-def both(*conditions: Condition | None) -> Condition | None:
-    """All of the conditions that are not None; None when there are none."""
-    found = tuple(one for one in conditions if one is not None)
-    return All(found) if len(found) > 1 else (found[0] if found else None)
-
-
-def parsed(value: Any) -> Any:
-    """What JSON text says; every other value as it is, None for text that is no JSON."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-
-
-def as_text(value: Any) -> str:
-    """Text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else as_json(value)
-
-
-def as_json(value: Any) -> str:
-    """Compact JSON; what JSON does not know becomes its text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
-def _ottl_converted(path: str, kind: Kind) -> str:
-    return {
-        "integer": f"Int({path})",
-        "number": f"Double({path})",
-        "text": f"String({path})",
-        "head": f'Split({path}, ".")[0]',
-        "seconds": f"Double({path}) / {_MILLISECONDS}",
-    }.get(kind, path)
