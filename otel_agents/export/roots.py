@@ -58,6 +58,12 @@ def mark(span: Span, parent_context: Context | None) -> None:
         span.set_attributes(_hint(parent, above))
 
 
+def known_upstream(context: Context) -> bool:
+    """Whether the process that asked for this has said that something above it reaches Langfuse."""
+    parent = trace.get_current_span(context).get_span_context()
+    return parent.is_remote and bool(_from_afar(parent))
+
+
 def promote(span: trace.Span) -> None:
     """Gives a span its hint that turned out to be one for Langfuse only after it had started."""
     above = getattr(span, _NEAREST, None)

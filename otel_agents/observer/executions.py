@@ -263,6 +263,8 @@ class Execution:
     def _start_run(self, run: Run) -> None:
         try:
             run.start()
+            if run.agent_run is not None:
+                run.agent_run.holds_a_task()
         except Refused:  # a budget that the app has told to block
             token, self._token, self._run = self._token, None, None
             contexts.detach(token)

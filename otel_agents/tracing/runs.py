@@ -10,8 +10,9 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
-from otel_agents import runtime, semconv
+from otel_agents import metrics, runtime, semconv
 from otel_agents.budgets import gate
+from otel_agents.export import roots
 from otel_agents.tracing import spans
 from otel_agents.tracing.kinds import TOOL, Blueprint, Content
 from otel_agents.tracing.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
@@ -134,6 +135,7 @@ class Run:
             inside = trace.set_span_in_context(self.span, parent)
             if kind.is_agent:
                 self._agent_run = AgentRun(blueprint.name, outer.run)
+                self._agent_run.is_task = outer.run is None and not roots.known_upstream(parent)
                 inside = otel_context.set_value(SCOPE_KEY, inside_run(outer, self._agent_run), inside)
                 if gate.armed:
                     inside = gate.guarded(inside, self._agent_run)
@@ -258,6 +260,8 @@ class Run:
                 outer.labels,
                 self._context,
             )
+            if self._agent_run.is_task:
+                self._count_task(duration)
         elif kind is TOOL:
             instruments.record_tool(
                 self._blueprint.name,
@@ -268,3 +272,15 @@ class Run:
                 outer.labels,
                 self._context,
             )
+
+    def _count_task(self, duration: float) -> None:
+        """Counts the topmost run as a task, as reports from Langfuse do."""
+        instruments = runtime.current().instruments
+        labels: dict[str, str | None] = {
+            **self._outer.labels,
+            semconv.AGENT_NAME: self._blueprint.name,
+            "status": "success" if self._error_type is None else "error",
+        }
+        instruments.count(metrics.TASK_COUNT, 1, labels, self._context)
+        instruments.count(metrics.TASK_DURATION, duration, labels, self._context)
+        instruments.count(metrics.TASK_ATTEMPTS, 1, labels, self._context)

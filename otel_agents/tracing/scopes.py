@@ -30,9 +30,11 @@ class AgentRun:
         counted: what its model calls came to so far, those of agents that it called included.
         prompt: name and version of the prompt template that it has taken up.
         tally: what it has spent of budgets for single runs; None when there are none.
+        is_task: whether it is counted as a task: nothing is above it, here or in the process that asked
+            for it, and nothing inside of it has been told as a task (see :meth:`holds_a_task`).
     """
 
-    __slots__ = ("counted", "inference_calls", "name", "parent", "prompt", "tally", "tool_calls")
+    __slots__ = ("counted", "inference_calls", "is_task", "name", "parent", "prompt", "tally", "tool_calls")
 
     def __init__(self, name: str, parent: AgentRun | None = None) -> None:
         self.name = name
@@ -42,6 +44,14 @@ class AgentRun:
         self.counted = Counted()
         self.prompt: Prompt | None = None
         self.tally: Tally | None = None
+        self.is_task = False
+
+    def holds_a_task(self) -> None:
+        """Says that this run, or one inside of it, is counted as a task by whoever knows its id."""
+        run: AgentRun | None = self
+        while run is not None:
+            run.is_task = False
+            run = run.parent
 
 
 class Counted:
