@@ -37,6 +37,13 @@ _STRUCTURE: Final[Mapping[str, str]] = {
     "RETRIEVER": semconv.OP_RETRIEVAL,
     "TOOL": semconv.OP_EXECUTE_TOOL,
 }
+#: What OpenLLMetry's decorators say of their spans, once those have started → operation.
+_TRACELOOP: Final[Mapping[str, str]] = {
+    "workflow": semconv.OP_INVOKE_WORKFLOW,
+    "task": semconv.OP_INVOKE_WORKFLOW,
+    "agent": semconv.OP_INVOKE_AGENT,
+    "tool": semconv.OP_EXECUTE_TOOL,
+}
 #: Operation → attributes with the name of what is run, ours first.
 _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     semconv.OP_INVOKE_AGENT: (semconv.AGENT_NAME, "agent.name"),
@@ -116,10 +123,11 @@ def at_claim(span: Span) -> None:
 
 
 def at_end(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-    """What an ended span of OpenInference lacks or has wrong, for its exported copy."""
+    """What an ended span of OpenInference or OpenLLMetry lacks or has wrong, for its exported copy."""
     kind = attributes.get(_KIND)
     if kind is None:
-        return {}
+        told = _TRACELOOP.get(str(attributes.get("traceloop.span.kind")))
+        return {} if told is None or semconv.OPERATION_NAME in attributes else {semconv.OPERATION_NAME: told}
     found: dict[str, AttributeValue] = {}
     said = attributes.get(semconv.OPERATION_NAME)
     operation = _STRUCTURE.get(str(kind))

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otel_agents.config import resolve
 from otel_agents.normalize.dialects import DIALECTS
+from otel_agents.normalize.kinds import at_end
 from otel_agents.privacy import Redactor
 from otel_agents.setup import _edge
 
@@ -79,3 +80,15 @@ def test_every_dialect_is_documented() -> None:
 
     text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text()
     assert [one.name for one in DIALECTS if not one.everywhere and f"`{one.name}`" not in text] == []
+
+
+def test_what_decorators_say_late_is_known_when_the_span_ends() -> None:
+    """So that it gets its place in Langfuse: its nearest ancestor there, or that it is the topmost one."""
+    for kind, operation in (
+        ("workflow", "invoke_workflow"),
+        ("agent", "invoke_agent"),
+        ("tool", "execute_tool"),
+    ):
+        assert at_end({"traceloop.span.kind": kind}) == {"gen_ai.operation.name": operation}
+    assert at_end({"traceloop.span.kind": "agent", "gen_ai.operation.name": "chat"}) == {}
+    assert at_end({"http.method": "GET"}) == {}
