@@ -1,13 +1,11 @@
-"""The end of a process: what has to be ready before it, and ends that ``atexit`` does not see.
+"""The end of a process: what has to be ready before it, and children that ``atexit`` does not see.
 
-Children of ``multiprocessing`` and SIGTERM are the latter.
+Signals and ``os._exit`` are in ``signals``.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -87,27 +85,3 @@ def at_child_exit(function: Callable[[], object]) -> None:
 
     wrapt.register_post_import_hook(hook, "multiprocessing.util")
     wrapt.register_post_import_hook(connect, "celery.signals")
-
-
-def at_sigterm(function: Callable[[], object]) -> None:
-    """Has ``function`` called before SIGTERM ends the process, where nobody handles that signal.
-
-    The process still ends by the signal, as its parent expects. Servers that handle it themselves (and
-    then put back what was there and raise it again, as uvicorn does) come to the same.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
-
-    def handle(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        try:
-            # In a thread: the interrupted code may hold a lock that is needed for it.
-            thread = threading.Thread(target=function, daemon=True)
-            thread.start()
-            thread.join(timeout=8.0)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, handle)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from otel_agents import endings, runtime, semconv
+from otel_agents import endings, runtime, semconv, signals
 from otel_agents.budgets import gate
 from otel_agents.endings import Ending
 from otel_agents.export.result import FlushResult
@@ -83,6 +83,8 @@ def configure(
         gate.apply(resolved)
         plans.announce(known_plans, made)
         _register_process_hooks()
+        if resolved.enabled and resolved.handle_signals:
+            signals.install(shutdown, flush)
         if resolved.enabled:
             made.worker.submit(_warm_up)
             if instrument_libraries:
@@ -149,7 +151,7 @@ def flush(timeout: float = 10.0) -> FlushResult:
 def shutdown(timeout: float = 5.0) -> FlushResult:
     """Flushes for at most ``timeout`` seconds and stops. ``configure()`` may be called again afterwards."""
     global _configured
-    with _lock:
+    with signals.put_off(), _lock:
         made = _configured
         if made is None:
             return FlushResult()
@@ -411,6 +413,11 @@ def _edge(settings: Settings, redactor: Redactor) -> Edge:
     return direct
 
 
+def _at_exit() -> None:
+    shutdown()
+    signals.stay_interrupted()
+
+
 def _before_fork() -> None:
     from otel_agents.wire import warm
 
@@ -440,7 +447,7 @@ def _register_process_hooks() -> None:
     if _hooks_registered:
         return
     _hooks_registered = True
-    atexit.register(shutdown)
+    atexit.register(_at_exit)
     endings.at_child_exit(shutdown)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(

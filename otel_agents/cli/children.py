@@ -32,10 +32,8 @@ def begin_first() -> None:
     import wrapt
 
     import otel_agents
-    from otel_agents import endings
 
     otel_agents.configure()
-    endings.at_sigterm(otel_agents.shutdown)
     if not _prepared:
         _prepared = True
         # Not part of the documented interface, but the same since Python 3.4; coverage relies on it too.

@@ -545,6 +545,22 @@ class Settings:
         default=1.0,
         help="seconds after which a span that still waits in memory is on disk too",
     )
+    handle_signals: bool = _setting(
+        _EXPORT,
+        values.boolean,
+        "OTEL_AGENTS_HANDLE_SIGNALS",
+        default=True,
+        help="send or save what is in memory when SIGTERM, SIGINT or SIGHUP, which the app does not handle, or "
+        "`os._exit` ends the process",
+    )
+    heartbeat: float = _setting(
+        _EXPORT,
+        values.amount,
+        "OTEL_AGENTS_HEARTBEAT",
+        default=60.0,
+        help="seconds after which, and in which, a run that goes on is noted on disk, so that it is seen as "
+        "abandoned after a crash; 0 is never",
+    )
     traces_sampler: str = _setting(
         _EXPORT,
         values.text,
