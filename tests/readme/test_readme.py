@@ -46,6 +46,7 @@ COVERED = {
     "otel-agents report --since 30d --by agent": "test_an_orchestrator_and_what_can_be_asked_of_it",
     "otel-agents failures --since 7d": "test_an_orchestrator_and_what_can_be_asked_of_it",
     "otel-agents prices check": "test_an_orchestrator_and_what_can_be_asked_of_it",
+    "otel-agents spool show": "test_an_orchestrator_and_what_can_be_asked_of_it",
     "otel-agents doctor": "test_five_minutes_with_an_existing_app",
 }
 
@@ -260,6 +261,7 @@ def test_an_orchestrator_and_what_can_be_asked_of_it(app: Path, tmp_path: Path) 
         assert "0.92" in report
         run([OTEL_AGENTS, "failures", "--since", "7d"], app, env)
         run([OTEL_AGENTS, "prices", "check"], app, env)
+        run([OTEL_AGENTS, "spool", "show"], app, env)
 
 
 @pytest.mark.collector
