@@ -99,7 +99,7 @@ def _recorded(definition: Definition, command: Sequence[str], telemetry: bool | 
 
         lines = processes.Lines(_MAX_OUTPUT, line)
         try:
-            code = _through(tracked, command, lines.feed)
+            code = _through(tracked, definition, command, lines.feed)
         except BaseException:
             tracked.abandon()
             raise
@@ -109,12 +109,14 @@ def _recorded(definition: Definition, command: Sequence[str], telemetry: bool | 
     return code if code >= 0 else 128 - code
 
 
-def _through(tracked: Tracked, command: Sequence[str], take: Callable[[bytes], None]) -> int:
+def _through(
+    tracked: Tracked, definition: Definition, command: Sequence[str], take: Callable[[bytes], None]
+) -> int:
     """Runs the command with our own standard input and error; its output passes by unchanged."""
+    direct = definition.program == os.path.basename(command[0])  # and not `npx ...`
+    words = tracked.words(command[:1], command[1:]) if direct else list(command)
     try:
-        process = subprocess.Popen(
-            tracked.words(command), env=tracked.env(None), stdout=subprocess.PIPE, bufsize=0
-        )
+        process = subprocess.Popen(words, env=tracked.env(None), stdout=subprocess.PIPE, bufsize=0)
     except FileNotFoundError:
         raise CommandError(f"there is no command {command[0]!r}; install it, or give its path", 127) from None
     except (OSError, ValueError) as error:

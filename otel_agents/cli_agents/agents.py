@@ -45,7 +45,7 @@ class CliAgent:
         self.name = definition.name
 
     def __repr__(self) -> str:
-        return f"CliAgent({self.name!r})"
+        return f"CliAgent({self.name!r}, {self._command!r})"
 
     @property
     def definition(self) -> Definition:
@@ -130,7 +130,7 @@ class CliAgent:
         definition = self._definition
         tracked = Tracked(run, definition, max_output, telemetry, request.model)
         command = processes.Command(
-            tracked.words([*self._command, *definition.arguments(request)]),
+            tracked.words(self._command, definition.arguments(request)),
             tracked.env(env),
             cwd,
             request.prompt.encode(errors="replace") if request.by_stdin and definition.stdin else None,

@@ -69,10 +69,10 @@ class Tracked:
             made.update(self._joined.env())
         return {**made, **(given or {})}
 
-    def words(self, command: Sequence[str]) -> list[str]:
-        """The program's words, with those that its telemetry needs after the first one."""
+    def words(self, program: Sequence[str], arguments: Sequence[str]) -> list[str]:
+        """A command line, with what the agent's telemetry needs between the program and its arguments."""
         more = self._joined.words() if self._joined is not None else []
-        return [command[0], *more, *command[1:]]
+        return [*program, *more, *arguments]
 
     def line(self, text: str) -> None:
         """Takes a line of the output in. Never raises."""
