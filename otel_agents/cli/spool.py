@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -196,7 +197,7 @@ def _retry_files(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
     for file in (file for one in found for file in one.files):
         if file.kind != "spans" or file.state != "left":
             continue
-        spool = leftovers.adopt(file.path)
+        spool = leftovers.adopt(file.path, partial(_say_lost, file.path.name))
         if spool is None:
             continue
         try:
@@ -214,6 +215,10 @@ def _retry_files(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
         finally:
             spool.close()
     return delivered, left
+
+
+def _say_lost(name: str, count: int, reason: str) -> None:
+    print(f"{name}: {count} more spans are lost: {reason}")
 
 
 def _retry_dead(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from otel_agents.export.entries import Entry
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.spool import Spool, SpoolError
+from otel_agents.export.tally import Tally, collect
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +47,21 @@ class Disk:
         durable: writes survive a power cut.
         limits: of bytes and age.
         gone: told of what gives way; rows of other processes' files are only counted (no rows given).
+        tally: of this process's spans; with one, what killed processes took with them is counted too.
     """
 
     def __init__(
-        self, destination: Destination, root: Path, kind: str, durable: bool, limits: Limits, gone: Gone
+        self,
+        destination: Destination,
+        root: Path,
+        kind: str,
+        durable: bool,
+        limits: Limits,
+        gone: Gone,
+        tally: Tally | None = None,
     ) -> None:
         self.folder = destination.folder(root)
+        self._tally = tally
         self._destination = destination
         self._kind = kind
         self._durable = durable
@@ -79,7 +89,7 @@ class Disk:
             return False
         try:
             if self.own is None:
-                self.own = Spool.create(self.folder, self._kind, self._durable)
+                self.own = Spool.create(self.folder, self._kind, self._durable, self._tally)
                 leftovers.describe(self.folder, self._destination)
             self._make_room(self.own, sum(one.size + 64 for one in entries), in_flight)
             self.own.add(entries)
@@ -174,15 +184,21 @@ class Disk:
     def _next_leftover(self) -> Spool | None:
         if not self._waiting and self._look_again():
             self._looked = time.monotonic()
+            if self._tally is not None:
+                self._lost(collect(self.folder), "killed")
             leftovers.clear_locks(self.folder)
             own = self.own.path if self.own is not None else None
             self._waiting = deque(path for path in leftovers.files(self.folder, self._kind) if path != own)
         for _ in range(min(_AT_ONCE, len(self._waiting))):
-            found = leftovers.adopt(self._waiting.popleft())
+            found = leftovers.adopt(self._waiting.popleft(), self._lost)
             if found is not None:
                 logger.info("otel-agents: sending what another process left: %s", found.path)
                 return found
         return None
+
+    def _lost(self, count: int, reason: str) -> None:
+        if count:
+            self._gone((), count, reason)
 
     def _let_go(self) -> None:
         if self.leftover is not None:

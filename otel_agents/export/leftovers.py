@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,6 +105,15 @@ def files(folder: Path, kind: str = "") -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
+def traces_of_others(folder: Path) -> bool:
+    """Whether other processes may have left spans in ``folder``, or the count of what they took with them."""
+    try:
+        with os.scandir(folder) as found:
+            return any(one.name.startswith("spans-") for one in found)
+    except OSError:
+        return False
+
+
 def size_of(folder: Path, besides: Path | None = None) -> int:
     """Bytes of the files in ``folder``, but for the file ``besides`` and its journal."""
     total = 0
@@ -116,10 +126,15 @@ def size_of(folder: Path, besides: Path | None = None) -> int:
     return total
 
 
-def adopt(path: Path) -> Spool | None:
-    """The file of a process that is gone, held by the taker; None when there is nothing to be had of it."""
+def adopt(path: Path, lost: Callable[[int, str], None] = lambda *_: None) -> Spool | None:
+    """The file of a process that is gone, held by the taker; None when there is nothing to be had of it.
+
+    Args:
+        path: of the file.
+        lost: told what the process took with it: how many spans, and why.
+    """
     try:
-        spool = Spool.adopt(path)
+        spool = Spool.adopt(path, lost)
     except SpoolError as error:  # damaged, or of a newer version
         _say_once(str(path), str(error))
         return None
@@ -134,7 +149,9 @@ def clear_locks(folder: Path) -> None:
     with suppress(OSError):
         for lock in folder.glob("*.lock"):
             with suppress(OSError):
-                if not lock.with_suffix(".db").exists() and time.time() - lock.stat().st_mtime > _YOUNG:
+                known = lock.stat()
+                young = time.time() - known.st_mtime <= _YOUNG
+                if not (known.st_size or young or lock.with_suffix(".db").exists()):
                     Spool.adopt(lock.with_suffix(".db"))
 
 

@@ -42,6 +42,28 @@ def take(path: Path, create: bool) -> int | None:
     return None
 
 
+def take_file(lock_path: Path) -> int | None:
+    """A descriptor that holds an existing lock file itself; None when another holds it.
+
+    Raises:
+        OSError: there is no such file, or the file system has no locks.
+    """
+    if fcntl is None:
+        raise OSError("this system has no file locks")
+    descriptor = os.open(lock_path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == os.stat(lock_path).st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
 def path_of(path: Path) -> Path:
     return path.with_suffix(".lock")
 

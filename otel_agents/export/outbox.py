@@ -25,6 +25,7 @@ from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.memory import Memory
 from otel_agents.export.sender import Answer, Sender
+from otel_agents.export.tally import Tally, collect
 from otel_agents.export.trim import trimmed
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Outbox:
     ) -> None:
         self._connect = connect
         self._note = note
+        self._folder = destination.folder(root) if root and destination else None
         self._place = None if mode == "memory" or not root or not destination else (destination, root)
         self._mode: Mode = "memory" if self._place is None else mode
         self._limits = limits or Limits()
@@ -74,9 +76,12 @@ class Outbox:
         self._reset()
 
     def _reset(self) -> None:
+        #: What a kill takes with it, for the next process to count.
+        self.tally = Tally(self._folder)
         self._disk: Disk | None = None
         if self._place is not None:
-            self._disk = Disk(*self._place, "spans", self._mode == "durable", self._limits, self._gone)
+            durable = self._mode == "durable"
+            self._disk = Disk(*self._place, "spans", durable, self._limits, self._gone, self.tally)
         # Around the disk, and around what lands; taken before the memory's lock, never after it.
         self._guard = threading.RLock()
         self._memory = Memory(self._limits)
@@ -174,11 +179,13 @@ class Outbox:
 
     def start_for_leftovers(self) -> None:
         """Starts the sending thread if there are files that other processes may have left."""
-        if self._disk is not None and leftovers.files(self._disk.folder, "spans"):
+        if self._folder is not None and leftovers.traces_of_others(self._folder):
             self.start()
 
     def _run(self) -> None:
         _untraced()
+        if self._disk is None and self._folder is not None:
+            self._gone((), collect(self._folder), "killed")
         while not self._stopping:
             try:
                 if self._wait() and not self._step():
@@ -331,6 +338,7 @@ class Outbox:
             self._memory.clear()
             if self._disk is not None:
                 self._disk.close()
+            self.tally.close(spooled)
         if lost:
             self._note("dropped", lost, "shutdown" if self._disk is None else "disk_failed", True)
             logger.warning("otel-agents: %d spans could not be sent before the end", lost)
@@ -365,6 +373,7 @@ class Outbox:
         """A child starts empty: its parent sends what the parent took over."""
         if self._disk is not None:
             self._disk.abandon()
+        self.tally.abandon()
         self._reset()
 
     # --- telling -------------------------------------------------------------------------------
@@ -372,7 +381,8 @@ class Outbox:
     def _lose(self, count: int, reason: str, own: bool = True) -> None:
         if count:
             self._note("dropped", count, reason, own)
-            self._say(reason, f"{count} spans are lost: {reason} (further ones are only counted)")
+            what = "were lost with a process that was killed" if reason == "killed" else f"are lost: {reason}"
+            self._say(reason, f"{count} spans {what} (further ones are only counted)")
 
     def _say(self, what: str, message: str) -> None:
         if what not in self._said and len(self._said) < 100:

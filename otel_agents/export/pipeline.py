@@ -122,6 +122,7 @@ class SpanPipeline(SpanProcessor):
         foreign = others.ended(context.span_id) if context is not None else None
         if self._stopped or context is None or not context.trace_flags.sampled:
             return
+        self._outbox.tally.end()
         if foreign is not None:
             self._complete_late(foreign, span)
         if len(self._ended) + len(self._held) >= self._max_queue:
@@ -234,6 +235,7 @@ class SpanPipeline(SpanProcessor):
     def _start(self) -> None:
         with self._start_lock:
             if self._thread is None and not self._stopped:
+                self._outbox.tally.open()  # before the first span can be lost
                 thread = threading.Thread(target=self._run, name="otel-agents-export", daemon=True)
                 try:
                     thread.start()
@@ -310,6 +312,8 @@ class SpanPipeline(SpanProcessor):
     def _note(self, outcome: str, spans: int, reason: str | None, own: bool = True) -> None:
         if own:  # what another process left is counted, but is nobody's business in flush()
             self._ledger.add(outcome, spans, reason)
+            if outcome != "spooled":
+                self._outbox.tally.settle(spans)
         if self._count is not None:
             self._count(outcome, spans, reason)
 

@@ -14,13 +14,14 @@ import secrets
 import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_agents.export import locks
+from otel_agents.export import locks, tally
 from otel_agents.export.entries import Entry
 from otel_agents.export.locks import is_held as is_held
+from otel_agents.export.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,9 @@ class NewerVersion(SpoolError):
 class Spool:
     """One file, held by this process. Not safe for threads: the outbox has a lock around it."""
 
-    def __init__(self, path: Path, lock: int, database: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: int | None, database: sqlite3.Connection) -> None:
         self.path = path
+        # None: the process's tally holds it, also when this file is gone.
         self._lock = lock
         self._db = database
         self._heads: dict[bytes, int] = {}
@@ -88,17 +90,26 @@ class Spool:
         self._last: int = found[3]
 
     @classmethod
-    def create(cls, folder: Path, kind: str, durable: bool = False) -> Spool:
+    def create(cls, folder: Path, kind: str, durable: bool = False, own: Tally | None = None) -> Spool:
         """A new file in ``folder``, which is made when it is missing.
 
         Args:
             folder: of one destination.
             kind: what it holds: ``spans`` or ``scores``.
             durable: what :meth:`add` took survives a power cut, not only the process.
+            own: the tally of this process's spans, whose lock is the file's as well.
 
         Raises:
             SpoolError: the folder cannot be written, or not be locked.
         """
+        if own is not None:
+            own.open()
+            if own.path is not None and own.lock is not None:
+                try:
+                    return cls(own.path, None, _connect(own.path, durable=durable, create=True))
+                except (sqlite3.Error, OSError) as error:
+                    _remove(own.path, and_lock=False)
+                    raise SpoolError(f"{own.path} cannot be made: {error}") from None
         path = folder / f"{kind}-{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(3)}.db"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages are in there
@@ -115,8 +126,12 @@ class Spool:
             raise SpoolError(f"{path} cannot be made: {error}") from None
 
     @classmethod
-    def adopt(cls, path: Path) -> Spool | None:
+    def adopt(cls, path: Path, lost: Callable[[int, str], None] = lambda *_: None) -> Spool | None:
         """The file of a process that is gone; None when it is held, or has vanished meanwhile.
+
+        Args:
+            path: of the file.
+            lost: told, once, what the process took with it: how many spans, and why.
 
         Raises:
             NewerVersion: a newer version of this package wrote it.
@@ -128,12 +143,19 @@ class Spool:
             raise SpoolError(f"{path} cannot be locked: {error.strerror or error}") from None
         if lock is None:
             return None
+        missing = tally.open_fates(lock)
         try:
             if not path.stat().st_size and not path.with_name(path.name + "-wal").exists():
                 _remove(path)  # its process was gone before it had written anything
                 os.close(lock)
+                if missing:
+                    lost(missing, "killed")
                 return None
-            return cls(path, lock, _connect(path, durable=False, create=False))
+            made = cls(path, lock, _connect(path, durable=False, create=False))
+            tally.clear(lock)
+            if missing > made.count:
+                lost(missing - made.count, "killed")
+            return made
         except NewerVersion:
             os.close(lock)
             raise
@@ -141,6 +163,8 @@ class Spool:
             damaged = _is_damage(error)
             if damaged:
                 set_aside(path)
+                if missing:
+                    lost(missing, "spool_damaged")
             os.close(lock)
             raise SpoolError(f"{path} cannot be read: {error}", damaged) from None
 
@@ -274,20 +298,23 @@ class Spool:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         if self.count <= 0:
-            _remove(self.path)
-        locks.release(self._lock)
+            _remove(self.path, and_lock=self._lock is not None)
+        if self._lock is not None:
+            locks.release(self._lock)
 
     def damaged(self) -> None:
         """Sets the file aside and lets go of it."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
-        set_aside(self.path)
-        locks.release(self._lock)
+        set_aside(self.path, and_lock=self._lock is not None)
+        if self._lock is not None:
+            locks.release(self._lock)
 
     def abandon(self) -> None:
         """In a forked child: lets go of what is the parent's. The parent's own lock stays."""
         _inherited.append(self._db)
-        locks.release(self._lock)  # held here, it would outlive the parent and nobody could adopt the file
+        if self._lock is not None:
+            locks.release(self._lock)  # held here, it would outlive the parent: nobody could adopt the file
 
     def _head(self, head: bytes) -> int:
         found = self._heads.get(head)
@@ -303,14 +330,15 @@ class Spool:
         return SpoolError(f"{self.path}: {error}", _is_damage(error))
 
 
-def set_aside(path: Path) -> Path:
+def set_aside(path: Path, and_lock: bool = True) -> Path:
     """Gives a damaged file another name, under which nobody takes it up."""
     aside = path.with_name(f"{path.name}{BROKEN}{time.time_ns():x}")
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    with contextlib.suppress(OSError):
-        locks.path_of(path).unlink()
+    if and_lock:
+        with contextlib.suppress(OSError):
+            locks.path_of(path).unlink()
     logger.error("otel-agents: %s is damaged; set aside as %s", path, aside.name)
     return aside
 
@@ -338,12 +366,13 @@ def _connect(path: Path, *, durable: bool, create: bool) -> sqlite3.Connection:
     return database
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, and_lock: bool = True) -> None:
     for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         with contextlib.suppress(OSError):
             one.unlink()
-    with contextlib.suppress(OSError):
-        locks.path_of(path).unlink()
+    if and_lock:
+        with contextlib.suppress(OSError):
+            locks.path_of(path).unlink()
 
 
 def _is_damage(error: Exception) -> bool:

@@ -37,7 +37,7 @@ class Outlet:
 
     def __init__(self, url: str, root: Path | None, **rest: Any) -> None:
         self.counts: Counter[str] = Counter()
-        self.destination = Destination("collector", url, rest.pop("project", ""))
+        self.destination = Destination("collector", rest.pop("address", url), rest.pop("project", ""))
         timeout = rest.pop("timeout", 10.0)
         limits = Limits(**rest.pop("limits", {}))
         self.outbox = Outbox(

@@ -1,0 +1,185 @@
+"""What a kill takes with it is counted by the next process: exactly, or too much, never too little."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from fault_proxy import Fault, FaultProxy
+from outlets import MakeOutlet, Outlet, span
+from parts import wait_for
+from stub_backend import StubBackend
+
+from otel_agents.export import tally
+from otel_agents.export.pipeline import SpanPipeline
+from otel_agents.export.tally import Tally
+
+APP = """
+import os, signal, sys, time
+import otel_agents
+otel_agents.configure(
+    otlp_endpoint=sys.argv[1], schedule_delay=0.05, metrics_exporter="none", logs_exporter="none",
+    spool_mode=sys.argv[2], spool_checkpoint=float(sys.argv[3])
+)
+"""
+
+
+def run(app: str, url: str, root: Path, mode: str = "spill", checkpoint: float = 60.0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", APP + dedent(app), url, mode, str(checkpoint)],
+        env={**os.environ, "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+def files(root: Path, ending: str) -> list[Path]:
+    return sorted(root.glob(f"*/*.{ending}"))
+
+
+def of_app(outlet: MakeOutlet, proxy: FaultProxy, **rest: Any) -> Outlet:
+    """An outlet of the destination that the app has."""
+    return outlet(address=f"{proxy.url}/v1/traces", **rest)
+
+
+ENDED = "for number in range(7):\n    with otel_agents.agent(f'a{number}'): pass\n"
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize("mode", ["memory", "spill"])
+def test_what_was_in_memory_alone_is_counted_by_the_next(
+    outlet: MakeOutlet, proxy: FaultProxy, root: Path, mode: str
+) -> None:
+    proxy.fault = Fault("hang")
+    run(ENDED + KILL, proxy.url, root, mode)
+    assert files(root, "db") == []
+    [left] = files(root, "lock")
+    next_one = of_app(outlet, proxy, mode=mode)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts == {"dropped killed": 7, "of others": 7}, "the count")
+    assert not left.exists()
+    again = of_app(outlet, proxy, mode=mode)
+    again.outbox.start()
+    time.sleep(0.2)
+    assert not again.counts, "once is enough"
+
+
+def test_what_was_on_disk_is_sent_and_the_rest_counted(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy, root: Path
+) -> None:
+    proxy.fault = Fault("hang")
+    app = (
+        ENDED
+        + """
+    from otel_agents import runtime
+    pipeline = runtime.current().pipeline
+    while pipeline._waiting(): time.sleep(0.01)
+    pipeline._outbox.save()
+    with otel_agents.agent("after"): pass
+    """.replace("\n    ", "\n")
+        + KILL
+    )
+    run(app, proxy.url, root)
+    assert len(files(root, "db")) == 1
+    proxy.fault = Fault()
+    next_one = of_app(outlet, proxy)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts == {"delivered": 7, "dropped killed": 1, "of others": 8}, "their fates")
+    assert len(backend.spans()) == 7
+
+
+def test_an_orderly_end_leaves_nothing_to_count(outlet: MakeOutlet, proxy: FaultProxy, root: Path) -> None:
+    proxy.refuse()
+    run(ENDED, proxy.url, root)
+    [left] = files(root, "lock")
+    assert tally.open_fates(os.open(left, os.O_RDONLY)) == 7, "all of them are in the file"
+    proxy.accept()
+    next_one = of_app(outlet, proxy)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts["delivered"] == 7, "them to be sent")
+    assert next_one.counts == {"delivered": 7, "of others": 7}
+    wait_for(lambda: not any(root.glob("*/*.lock")), "the lock to go")
+
+
+def test_delivered_dropped_and_filtered_are_settled(root: Path, outlet: MakeOutlet) -> None:
+    seen = outlet()
+    pipeline = SpanPipeline(
+        lambda note: seen.outbox, inherited=lambda _: {}, edge=lambda s: None if s.name == "no" else s
+    )
+    pipeline._encode = lambda spans: []
+    for name in ("yes", "no", "yes"):
+        pipeline.on_end(span(name))
+    pipeline._note("delivered", 2, None)
+    wait_for(lambda: seen.outbox.tally._settled == 3, "the filtered one")
+    assert seen.outbox.tally._ended == 3
+    pipeline.close(0.1)
+    assert files(root, "lock") == []
+
+
+def test_a_child_has_a_tally_of_its_own(outlet: MakeOutlet, proxy: FaultProxy, root: Path) -> None:
+    proxy.fault = Fault("hang")
+    app = f"""
+    for number in range(3):
+        with otel_agents.agent("parent"): pass
+    if os.fork() == 0:
+        with otel_agents.agent("child"): pass
+        {KILL}
+    os.wait()
+    {KILL}
+    """
+    run(app, proxy.url, root)
+    next_one = of_app(outlet, proxy)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts["dropped killed"] == 4, "both")
+
+
+def test_a_living_process_is_not_counted(outlet: MakeOutlet, proxy: FaultProxy, root: Path) -> None:
+    proxy.fault = Fault("hang")
+    app = ENDED + "print('ready')\ntime.sleep(60)"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", APP + app, proxy.url, "spill", "60"],
+        env={**os.environ, "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        folder = of_app(outlet, proxy).destination.folder(root)
+        assert tally.collect(folder) == 0
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert tally.collect(folder) == 7
+        assert tally.collect(folder) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_damaged_file_is_counted_by_its_tally(outlet: MakeOutlet, proxy: FaultProxy, root: Path) -> None:
+    proxy.refuse()
+    run(ENDED, proxy.url, root)
+    [left] = files(root, "db")
+    left.write_bytes(b"this is no database" * 100)
+    next_one = of_app(outlet, proxy)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts["dropped spool_damaged"] == 7, "the count")
+
+
+def test_without_a_folder_spans_are_just_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    one = Tally(tmp_path / "file" / "x")
+    one.open()
+    one.end()
+    one.settle(1)
+    one.close(0)
+    assert one.path is None
