@@ -228,11 +228,11 @@ def colour_of(value: float, panel: Panel) -> str:
 
 
 def name_of(query: Query, found: Series, panel: Panel) -> str:
-    """What a series is called: the legend with its labels in it; a label that is not there is ``none``."""
+    """What a series is called: the legend with its labels in it; ``none`` where it has none of them."""
     if query.legend == "__auto":
         inside = [f'{name}="{text}"' for name, text in sorted(found.labels.items()) if name != "__name__"]
         return ", ".join(inside) or panel.title
-    return _LABEL.sub(lambda match: found.labels.get(match[1]) or "none", query.legend)
+    return _LABEL.sub(lambda match: found.labels.get(match[1], ""), query.legend).strip(" :") or "none"
 
 
 def _largest(found: list[Exemplar], asked: Asked) -> list[Exemplar]:
