@@ -28,6 +28,7 @@ MODULES = {
     "otlp": "otlpreceiver",
     "host_metrics": "hostmetricsreceiver",
     "memory_limiter": "memorylimiterprocessor",
+    "delta_to_cumulative": "deltatocumulativeprocessor",
     "filter": "filterprocessor",
     "transform": "transformprocessor",
     "otlp_http": "otlphttpexporter",
