@@ -606,7 +606,7 @@ class Settings:
         "OTEL_AGENTS_ALERT_WEBHOOK",
         default=None,
         secret=True,
-        help="where `otel-agents alerts check` posts alerts as JSON",
+        help="where `otel-agents alerts check` and the Alertmanager of `otel-agents up` post alerts",
         example="https://ops.example.com/alerts",
     )
     alert_slack: str | None = _setting(
