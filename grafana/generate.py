@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from generator import agents, documents, models, overview, pipeline, quality, rules
+from generator import agents, coding_agents, documents, models, overview, pipeline, quality, rules
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
@@ -18,6 +18,7 @@ DASHBOARDS = {
     "overview": overview.build,
     "models": models.build,
     "agents": agents.build,
+    "coding_agents": coding_agents.build,
     "quality": quality.build,
     "pipeline": pipeline.build,
 }

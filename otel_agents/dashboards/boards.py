@@ -17,7 +17,7 @@ from typing import Any, Final
 
 _PACKAGE: Final = Path(__file__).resolve().parent
 #: In the order of the menu; others follow by name.
-_ORDER: Final = ("overview", "models", "agents", "quality", "pipeline")
+_ORDER: Final = ("overview", "models", "agents", "coding_agents", "quality", "pipeline")
 _KINDS: Final = frozenset({"row", "stat", "timeseries", "bargauge", "table"})
 _UNITS: Final = frozenset({"short", "none", "currencyUSD", "s", "percentunit", "bytes"})
 #: Folders that ``export`` copies, and where a wheel has those that are not in :func:`folder`.

@@ -15,6 +15,7 @@ from grafana_queries import names_of  # the catalogue: labels that a metric can 
 from workload import Increment, Ledger
 
 from otel_agents import metrics
+from otel_agents.cli_agents import own_metrics
 from otel_agents.export.prometheus_names import metric_name
 from otel_agents.metrics import Definition
 
@@ -324,10 +325,30 @@ PIPELINE: dict[tuple[str, str], Expected] = {
         _rate(0.6, outcome="delivered"), _rate(0.02, outcome="retry")
     ),
 }
+CODING_AGENTS: dict[tuple[str, str], Expected] = {
+    ("Runs by agent", "A"): times(metrics.AGENT_DURATION, "range", A),
+    ("Runs by agent", "B"): total(metrics.COST, "range", A),
+    ("Runs by agent", "C"): total(metrics.INPUT_TOKENS, "range", A),
+    ("Runs by agent", "D"): total(metrics.OUTPUT_TOKENS, "range", A),
+    ("Runs by agent", "E"): total(metrics.AGENT_TOOLS, "range", A),
+    ("Sessions", "A"): total(own_metrics.CLAUDE_SESSIONS, "step", "job"),
+    ("Sessions", "B"): total(own_metrics.GEMINI_SESSIONS, "step", "job"),
+    ("Sessions", "C"): total(own_metrics.CODEX_SESSIONS, "step", "job"),
+    ("Cost of Claude Code", "A"): total(own_metrics.CLAUDE_COST, "step", "model"),
+    ("Tokens of the agents", "A"): total(own_metrics.CLAUDE_TOKENS, "step", "type"),
+    ("Tokens of the agents", "B"): total(own_metrics.GEMINI_TOKENS, "step", "type"),
+    ("Tools of the agents", "A"): total(own_metrics.GEMINI_TOOLS, "step", "function_name"),
+    ("Tools of the agents", "B"): total(own_metrics.COPILOT_TOOLS, "step", T),
+    ("Tools of the agents", "C"): total(own_metrics.CODEX_TOOLS, "step", "tool"),
+    ("Lines of code", "A"): total(own_metrics.CLAUDE_LINES, "step", "type"),
+    ("Lines of code", "B"): total(own_metrics.GEMINI_LINES, "step", "type"),
+    ("Decisions", "A"): total(own_metrics.CLAUDE_DECISIONS, "range", "tool_name", "decision"),
+}
 EXPECTED: dict[str, dict[tuple[str, str], Expected]] = {
     "overview": OVERVIEW,
     "models": MODELS,
     "agents": AGENTS,
+    "coding_agents": CODING_AGENTS,
     "quality": QUALITY,
     "pipeline": PIPELINE,
 }

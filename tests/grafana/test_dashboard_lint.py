@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from grafana_queries import BOARDS, ROOT, Target, load, panels, targets
 
+from otel_agents.cli_agents import own_metrics
 from otel_agents.export.prometheus_names import label_name, metric_name
 from otel_agents.metrics import CATALOGUE
 
@@ -49,7 +50,7 @@ FORBIDDEN = re.compile(r"\b(trace_id|span_id|session_id|user_id|task_id|prompt)\
 def known_labels() -> dict[str, set[str]]:
     """Every name that a query may use, histogram parts among them, and its labels."""
     known = dict(FOREIGN)
-    for one in CATALOGUE:
+    for one in (*CATALOGUE, *own_metrics.DEFINITIONS):
         known[metric_name(one.name, one.unit, one.kind)] = {label_name(label) for label in one.labels}
     for name, labels in list(known.items()):
         for suffix in ("_bucket", "_sum", "_count"):
@@ -63,7 +64,7 @@ KNOWN = known_labels()
 def selectors(expression: str) -> list[tuple[str, list[str]]]:
     """Metric names of an expression, with the labels that they are matched by."""
     found = []
-    for match in re.finditer(r"\b([a-z][a-z0-9_]*)(?=\{|\[|\)|$| [/>=<])(\{[^}]*\})?", expression):
+    for match in re.finditer(r"\b([a-z][A-Za-z0-9_]*)(?=\{|\[|\)|$| [/>=<])(\{[^}]*\})?", expression):
         if match[1] in KNOWN or match[2]:
             found.append((match[1], re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', match[2] or "")))
     return found

@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_agents import metrics
 from otel_agents.accounting import CallRecord, Usage
+from otel_agents.cli_agents import own_metrics as own
 from otel_agents.export import snapshots
 from otel_agents.export.prometheus_names import label_name, label_value, metric_name
 from otel_agents.instruments import Instruments
@@ -55,7 +56,9 @@ class Counting(Instruments):
     """The package's instruments, with a witness."""
 
     def __init__(self, process: Process) -> None:
-        super().__init__(process.provider.get_meter("otel_agents"), 1000)
+        meter = process.provider.get_meter("otel_agents")
+        super().__init__(meter, 1000)
+        self._record |= {one: meter.create_counter(one.name, one.unit).add for one in own.DEFINITIONS}
         self._process = process
 
     def add(self, definition: Definition, value: float, labels, context=None) -> None:  # type: ignore[no-untyped-def]
@@ -128,6 +131,13 @@ def simulate() -> tuple[Ledger, list[Sample]]:
         Process(ledger, "orchestrator", "brief", "production", 6 * MINUTE),
         Process(ledger, "reviewer", "late", "staging", 12 * MINUTE),
     ]
+    coding = [
+        Process(ledger, job, f"session-{number}", "production", born)
+        for number, (job, born) in enumerate(
+            [("claude-code", 2 * MINUTE), ("claude-code", 17 * MINUTE), ("gemini-cli", 16 * MINUTE),
+             ("github-copilot", 15 * MINUTE), ("codex_exec", START)]
+        )
+    ]  # fmt: skip
     busy_until = {"brief": 6 * MINUTE + 9, "old": END, "new": END, "late": END}
     plan: list[tuple[float, Process]] = []
     for process in processes:
@@ -139,7 +149,13 @@ def simulate() -> tuple[Ledger, list[Sample]]:
         ]
     plan.sort(key=lambda entry: entry[0])
     samples: list[Sample] = []
+    turns = random.Random(8)
     for at in _SCRAPES:
+        for process in coding:
+            if process.born <= at:
+                process.now = at
+                turn(process.count, process.identity["job"], turns)
+                samples += [(at, *sample) for sample in process.scraped()]
         while plan and plan[0][0] <= at:
             now, process = plan.pop(0)
             process.now = now
@@ -246,6 +262,37 @@ def call(chance: random.Random, agent: str, labels: Mapping[str, str]) -> CallRe
         record.time_to_first_chunk = chance.uniform(0.05, 2)
         record.chunk_gaps = [chance.uniform(0.01, 0.2) for _ in range(3)]
     return record
+
+
+def turn(count: Instruments, job: str, chance: random.Random) -> None:
+    """What a coding agent counts of itself; in one scrape of three, something."""
+    if chance.random() > 0.3:
+        return
+    if job == "claude-code":
+        model = {"model": "claude-sonnet-4-5", "query_source": chance.choice(["main", "subagent"])}
+        count.count(own.CLAUDE_SESSIONS, 1, {"start_type": "fresh"})
+        count.count(own.CLAUDE_COST, chance.uniform(0.01, 1), model)
+        for kind in ("input", "output", "cacheRead", "cacheCreation"):
+            count.count(own.CLAUDE_TOKENS, chance.randint(10, 900), {**model, "type": kind})
+        kind = chance.choice(["added", "removed"])
+        count.count(own.CLAUDE_LINES, chance.randint(1, 90), {"type": kind, "model": "claude-sonnet-4-5"})
+        decided = {
+            "tool_name": chance.choice(["Edit", "Write"]),
+            "decision": chance.choice(["accept", "reject"]),
+        }
+        count.count(own.CLAUDE_DECISIONS, 1, {**decided, "source": "user_temporary", "language": "Python"})
+    elif job == "gemini-cli":
+        count.count(own.GEMINI_SESSIONS, 1, {})
+        for kind in ("input", "output", "cache", "thought"):
+            count.count(own.GEMINI_TOKENS, chance.randint(10, 900), {"type": kind, "model": "gemini-2.5-pro"})
+        called = {"function_name": chance.choice(["read_file", "replace"]), "success": "true"}
+        count.count(own.GEMINI_TOOLS, 1, {**called, "decision": "accept"})
+        count.count(own.GEMINI_LINES, chance.randint(1, 90), {"type": "added", "function_name": "replace"})
+    elif job == "github-copilot":
+        count.count(own.COPILOT_TOOLS, 1, {"gen_ai.tool.name": "bash", "success": "true"})
+    else:
+        count.count(own.CODEX_SESSIONS, 1, {})
+        count.count(own.CODEX_TOOLS, 2, {"tool": "exec_command", "success": "true"})
 
 
 def machine(at: float) -> list[tuple[str, dict[str, str], float]]:
