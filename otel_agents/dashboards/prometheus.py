@@ -22,7 +22,7 @@ class Away(Exception):
 
 
 class Refused(Exception):
-    """Prometheus does not want to answer this query; the message is its own, in one line."""
+    """Prometheus does not answer this query, or takes too long; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,9 @@ class Prometheus:
         form = {"params": asked} if method == "GET" else {"data": asked}
         try:
             answer = self._client.request(method, f"/api/v1/{path}", **form)  # type: ignore[arg-type]
+        except httpx.ReadTimeout:
+            # It is there, but this is too much for it: other panels may do.
+            raise Refused(f"no answer in {_TIMEOUT:g} s; choose a shorter time range") from None
         except httpx.HTTPError as error:
             raise Away(f"Prometheus at {self.url} does not answer ({_why(error)})") from None
         try:

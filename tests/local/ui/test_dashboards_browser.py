@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import uvicorn
 from backfill import Prometheus, prometheus
+from grafana_queries import BOARDS
 from parts import free_port, wait_for
 from playwright.sync_api import BrowserContext, Page, expect
 from test_ui_browser_looks import CONTRAST
@@ -190,9 +191,6 @@ def test_it_refreshes_by_itself_until_paused(
     before = len(watch.requests)
     shown.wait_for_timeout(2500)  # longer than the script waits between two looks
     assert len(watch.requests) == before
-
-
-BOARDS = ("overview", "models", "agents", "quality", "pipeline")
 
 
 @pytest.mark.parametrize("board", BOARDS)
