@@ -169,7 +169,7 @@ def system() -> list[object]:
         ),
         panels.graph(
             "Memory",
-            "Memory in use, of the machine, of the app's processes, and of its container if that has a limit.",
+            "Memory in use: of the machine, the app's processes, and its container if that has a limit.",
             panels.BYTES,
             Query('sum by (instance) (system_memory_usage_bytes{state="used"})', "machine {{instance}}"),
             Query(f"sum by (job) ({_alive('process_memory_usage_bytes')})", "process {{job}}"),

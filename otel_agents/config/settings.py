@@ -505,10 +505,10 @@ class Settings:
         values.choice("memory", "spill", "durable"),
         "OTEL_AGENTS_SPOOL",
         default="spill",
-        help="where spans wait: memory, spill (on disk too while the backend does not answer, and at exit) or "
-        "durable (on disk before anything is sent)",
+        help="where spans wait: memory, spill (on disk too while the backend does not answer, and at exit) "
+        "or durable (on disk before anything is sent)",
     )
-    spool_dir: Path | None = _setting(
+    spool_dir: Path | None = _setting(  # noqa: RUF009
         _EXPORT,
         values.folder,
         "OTEL_AGENTS_SPOOL_DIR",
@@ -535,8 +535,8 @@ class Settings:
         values.choice("oldest", "value"),
         "OTEL_AGENTS_SPOOL_EVICTION",
         default="oldest",
-        help="what gives way when room is short: the oldest, or by value: infrastructure first, then agents and "
-        "tools, model calls, errors last",
+        help="what gives way when room is short: the oldest, or by value: infrastructure first, then agents "
+        "and tools, model calls, errors last",
     )
     spool_checkpoint: float = _setting(
         _EXPORT,
@@ -550,8 +550,8 @@ class Settings:
         values.boolean,
         "OTEL_AGENTS_HANDLE_SIGNALS",
         default=True,
-        help="send or save what is in memory when SIGTERM, SIGINT or SIGHUP, which the app does not handle, or "
-        "`os._exit` ends the process",
+        help="send or save what is in memory when SIGTERM, SIGINT or SIGHUP, which the app does not handle, "
+        "or `os._exit` ends the process",
     )
     heartbeat: float = _setting(
         _EXPORT,
