@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otel_agents.accounting import CallRecord
     from otel_agents.config import Settings
     from otel_agents.endings import Ending
-    from otel_agents.export.pipeline import SpanPipeline
+    from otel_agents.inflight.pipeline import LivePipeline
     from otel_agents.instruments import Instruments
     from otel_agents.langfuse.scores import ScoreSender
     from otel_agents.metrics import Definition
@@ -118,7 +118,7 @@ class Runtime:
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
-        pipeline: SpanPipeline | None = None,
+        pipeline: LivePipeline | None = None,
         scores: ScoreSender | None = None,
     ) -> None:
         self.settings = settings

@@ -113,6 +113,14 @@ OPENAI_API_TYPE: Final = "openai.api.type"
 PARENT_HINT: Final = "otel_agents.parent"
 #: True on the topmost span that reaches Langfuse under a parent that does not.
 APP_ROOT: Final = "otel_agents.app_root"
+#: True on a run whose process ended without ending it.
+ABANDONED: Final = "otel_agents.abandoned"
+#: True on the part of a suspended run that other exporters may see; ours sends none.
+SUSPENDED: Final = "otel_agents.suspended"
+#: Seconds for which a run was suspended, in all.
+SUSPENDED_SECONDS: Final = "otel_agents.suspended.seconds"
+#: Name of the Langfuse project that a span is for.
+PROJECT: Final = "otel_agents.project"
 TAGS: Final = "otel_agents.tags"
 TRACE_NAME: Final = "otel_agents.trace.name"
 RELEASE: Final = "otel_agents.release"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from otel_agents.export.outbox import Mode, Note, Outbox
     from otel_agents.export.pipeline import Edge
     from otel_agents.export.sender import Sender
+    from otel_agents.inflight.keeper import Keeper
     from otel_agents.privacy import Redactor
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def configure(
         plans.announce(known_plans, made)
         _register_process_hooks()
         if resolved.enabled and resolved.handle_signals:
-            signals.install(shutdown, flush)
+            signals.install(lambda: _end(True), flush)
         if resolved.enabled:
             made.worker.submit(_warm_up)
             if instrument_libraries:
@@ -150,13 +151,37 @@ def flush(timeout: float = 10.0) -> FlushResult:
 
 def shutdown(timeout: float = 5.0) -> FlushResult:
     """Flushes for at most ``timeout`` seconds and stops. ``configure()`` may be called again afterwards."""
+    return _shutdown(timeout)
+
+
+def _shutdown(timeout: float, before: Callable[[Runtime], None] | None = None) -> FlushResult:
     global _configured
     with signals.put_off(), _lock:
         made = _configured
         if made is None:
             return FlushResult()
         _configured = None
+        if before is not None:
+            before(made)
         return _stop(made, timeout)
+
+
+def _end(abruptly: bool = False) -> None:
+    """Stops for good, as the process ends.
+
+    Args:
+        abruptly: nobody ends what runs any more, so it is told to be abandoned. Else only runs that are
+            on disk as under way are.
+    """
+
+    def abandon(made: Runtime) -> None:
+        if made.pipeline is not None:
+            try:
+                made.pipeline.abandon(abruptly)
+            except Exception:
+                logger.debug("otel-agents: could not tell what is abandoned", exc_info=True)
+
+    _shutdown(5.0, abandon)
 
 
 def _stop(made: Runtime, timeout: float) -> FlushResult:
@@ -335,7 +360,7 @@ def _add_events(made: Runtime, resource: Resource) -> None:
 
 def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     from otel_agents.export import exporters, providers, upstream
-    from otel_agents.export.pipeline import SpanPipeline
+    from otel_agents.inflight.pipeline import LivePipeline
     from otel_agents.tracing.contexts import attributes as inherited
 
     settings = made.settings
@@ -345,8 +370,9 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
         if connect is None:
             return
         exporter = _outbox(made, connect)
-    made.pipeline = SpanPipeline(
+    made.pipeline = LivePipeline(
         exporter,
+        keeper=_keeper(settings),
         inherited=inherited,
         edge=_edge(settings, redactor),
         count=lambda outcome, spans, reason: made.worker.submit(
@@ -359,6 +385,17 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     made.tracer_provider = providers.install(made.pipeline, resource, exporters.span_target(settings))
     upstream.install()
     made.pipeline.start_for_leftovers()
+
+
+def _keeper(settings: Settings) -> Keeper | None:
+    """What notes long runs on disk; None where there is no disk, or nobody wants it."""
+    from otel_agents.export.leftovers import destination_of, root_of
+    from otel_agents.inflight.keeper import Keeper
+
+    destination = destination_of(settings)
+    if destination is None or settings.spool_mode == "memory" or not settings.heartbeat:
+        return None
+    return Keeper(root_of(settings), destination, settings.heartbeat)
 
 
 def _outbox(made: Runtime, connect: Callable[[], Sender]) -> Callable[[Note], Outbox]:
@@ -414,7 +451,7 @@ def _edge(settings: Settings, redactor: Redactor) -> Edge:
 
 
 def _at_exit() -> None:
-    shutdown()
+    _end()
     signals.stay_interrupted()
 
 
@@ -448,7 +485,7 @@ def _register_process_hooks() -> None:
         return
     _hooks_registered = True
     atexit.register(_at_exit)
-    endings.at_child_exit(shutdown)
+    endings.at_child_exit(_end)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork

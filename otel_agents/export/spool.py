@@ -168,8 +168,12 @@ class Spool:
             os.close(lock)
             raise SpoolError(f"{path} cannot be read: {error}", damaged) from None
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[Entry], instead_of: Collection[int] = ()) -> None:
         """Stores ``entries``, all or none, and gives each its ``row``.
+
+        Args:
+            entries: not in the file yet.
+            instead_of: rows that go with it; all of it happens, or nothing.
 
         Raises:
             SpoolError: the disk took nothing.
@@ -185,6 +189,7 @@ class Spool:
                         for row, entry in enumerate(entries, first)
                     ],
                 )
+                gone = [self._delete(row) for row in instead_of]
         except sqlite3.Error as error:
             self._heads.clear()  # some of them may have been made in what was just undone
             raise self._error(error) from None
@@ -194,7 +199,8 @@ class Spool:
             entry.row = row
             self.bytes += len(entry.body) + _ROW
         self._last += len(entries)
-        self.count += len(entries)
+        self.count += len(entries) - sum(size is not None for size in gone)
+        self.bytes -= sum(size or 0 for size in gone)
 
     def front(self, limit: int, max_bytes: int, before: int | None = None) -> list[Entry]:
         """The oldest entries, at least one if there is any, up to ``max_bytes``.
@@ -315,6 +321,13 @@ class Spool:
         _inherited.append(self._db)
         if self._lock is not None:
             locks.release(self._lock)  # held here, it would outlive the parent: nobody could adopt the file
+
+    def _delete(self, row: int) -> int | None:
+        """Deletes a row; its size, or None when it was not there."""
+        found = self._db.execute(
+            f"DELETE FROM items WHERE id = ? RETURNING length(body) + {_ROW}", (row,)
+        ).fetchone()
+        return None if found is None else int(found[0])
 
     def _head(self, head: bytes) -> int:
         found = self._heads.get(head)

@@ -84,12 +84,12 @@ def recording(**settings: Any) -> Iterator[AgentSpans]:
     from otel_agents import runtime
     from otel_agents.config import Settings
     from otel_agents.export.ids import TaskIds
-    from otel_agents.export.pipeline import SpanPipeline
+    from otel_agents.inflight.pipeline import LivePipeline
     from otel_agents.tracing.contexts import attributes as inherited
 
     resource = Resource({"service.name": "test"})
     exporter = InMemorySpanExporter()
-    pipeline = SpanPipeline(exporter, inherited=inherited, delay=60.0, max_queue=1_000_000)
+    pipeline = LivePipeline(exporter, inherited=inherited, delay=60.0, max_queue=1_000_000)
     tracers = TracerProvider(
         resource=resource, sampler=ALWAYS_ON, shutdown_on_exit=False, id_generator=TaskIds()
     )

@@ -153,6 +153,12 @@ def original(span: Span) -> Span:
     return span if one is None else one.span
 
 
+def open_spans() -> list[SdkSpan]:
+    """Every span that has started and has not ended, the oldest first."""
+    with _lock:
+        return [one.span for one in _open.values()]
+
+
 def upwards(identity: int) -> Iterator[SdkSpan]:
     """The span ``identity`` and those around it, as far as they are of this process and have not ended."""
     while (one := _open.get(identity)) is not None:

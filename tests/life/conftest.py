@@ -50,7 +50,11 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
 
     def run(
-        script: str, *arguments: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None
+        script: str,
+        *arguments: str,
+        before: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+        stdin: bool = False,
     ) -> subprocess.Popen[str]:
         path = tmp_path / f"script_{len(running)}.py"
         path.write_text(HEAD + dedent(script))
@@ -58,6 +62,7 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
             [*before, sys.executable, str(path), *arguments],
             cwd=tmp_path,
             env={**environment, **(env or {})},
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
