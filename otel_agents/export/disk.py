@@ -29,6 +29,12 @@ _AT_ONCE: Final = 10
 #: Share of the limit that is made free when it is reached.
 _ROOM: Final = 0.05
 
+
+def _uptime() -> float:
+    """Seconds that no setting of the clock changes; where possible those of the machine's sleep too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 #: Stands for all rows of this process's file.
 WHOLE_FILE: Final = frozenset({-1})
 #: Told of what gave way or was lost: rows of this process's file (none for another's), how many, why.
@@ -62,6 +68,7 @@ class Disk:
     ) -> None:
         self.folder = destination.folder(root)
         self._tally = tally
+        self._started, self._up = time.time(), _uptime()
         self._destination = destination
         self._kind = kind
         self._durable = durable
@@ -110,10 +117,6 @@ class Disk:
         """The oldest entries of a file whose process is gone; :attr:`leftover` is that file."""
         if self.leftover is None and (found := self._next_leftover()) is not None:
             self.leftover = found
-            try:
-                self._drop(found, found.expired(time.time() - self._limits.max_age), "too_old")
-            except SpoolError as error:
-                self._trouble(error)
         if self.leftover is None:
             return []
         entries = self._front(self.leftover, limit, None)
@@ -136,15 +139,26 @@ class Disk:
         except SpoolError as error:
             self._trouble(error)
 
-    def expire(self, in_flight: Collection[int]) -> None:
-        """Gives up what has been waiting for too long."""
-        if self.own is not None:
-            try:
-                old = self.own.expired(time.time() - self._limits.max_age, in_flight)
-            except SpoolError as error:
-                self._trouble(error)
-                return
-            self._drop(self.own, old, "too_old")
+    def expire(self, in_flight: Collection[int], failing: bool) -> None:
+        """Gives up what has been waiting for too long.
+
+        Args:
+            in_flight: rows of this process's file that are being sent.
+            failing: the backend does not take spans. Only then what others left is given up: it costs no
+                more to send it, and its age may be the doing of a clock that was wrong.
+        """
+        try:
+            if self.own is not None:
+                self._drop(self.own, self.own.expired(self._oldest(), in_flight), "too_old")
+            if self.leftover is not None and failing:
+                self._drop(self.leftover, self.leftover.expired(self._oldest()), "too_old")
+        except SpoolError as error:
+            self._trouble(error)
+
+    def _oldest(self) -> float:
+        """When the oldest was taken over that may stay. A clock that was put forward makes nothing older."""
+        ahead = time.time() - self._started - (_uptime() - self._up)
+        return time.time() - max(ahead, 0.0) - self._limits.max_age
 
     @property
     def has_work(self) -> bool:
@@ -206,7 +220,7 @@ class Disk:
             self.leftover = None
 
     def _make_room(self, spool: Spool, size: int, in_flight: Collection[int]) -> None:
-        self._drop(spool, spool.expired(time.time() - self._limits.max_age, in_flight), "too_old")
+        self._drop(spool, spool.expired(self._oldest(), in_flight), "too_old")
         over = spool.bytes + self._others_size() + size - self._limits.disk_bytes
         if over <= 0:
             return

@@ -193,7 +193,7 @@ class Outbox:
                         self._memory.changed.wait(_AGAIN)
                 if self._disk is not None:
                     with self._guard:
-                        self._disk.expire(self._in_flight())
+                        self._disk.expire(self._in_flight(), self._attempts.failures > 0)
             except Exception:
                 logger.exception("otel-agents: error while sending")
                 time.sleep(1.0)
