@@ -133,7 +133,7 @@ class CliAgent:
             tracked.words(self._command, definition.arguments(request)),
             tracked.env(env),
             cwd,
-            request.prompt.encode(errors="replace") if request.by_stdin and definition.stdin else None,
+            definition.given(request),
             limit,
             max_output,
         )

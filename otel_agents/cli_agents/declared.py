@@ -134,7 +134,8 @@ def make(content: Mapping[str, Any], where: str = "the description") -> Definiti
         finish=mapped.finish,
         exit_errors=exits,
         plain=form == "text",
-        stdin="{prompt}" not in " ".join(command),
+        stdin=False,
+        always_stdin="{prompt}" not in " ".join(command),
     )
 
 

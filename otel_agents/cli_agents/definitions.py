@@ -42,7 +42,8 @@ class Definition:
         finish: called once, after the last.
         exit_errors: exit status → error type.
         plain: the output is text, and the answer is all of it.
-        stdin: the agent reads prompts from standard input.
+        stdin: the agent reads prompts from standard input, where they are no arguments.
+        always_stdin: it reads all of them there.
         dialect: of its telemetry; None when it has none.
     """
 
@@ -55,7 +56,14 @@ class Definition:
     exit_errors: Mapping[int, str] = field(default_factory=dict)
     plain: bool = False
     stdin: bool = True
+    always_stdin: bool = False
     dialect: str | None = None
+
+    def given(self, request: Request) -> bytes | None:
+        """What goes to its standard input; None for nothing."""
+        if self.always_stdin or (self.stdin and request.by_stdin):
+            return request.prompt.encode(errors="replace")
+        return None
 
 
 def _claude(request: Request) -> list[str]:

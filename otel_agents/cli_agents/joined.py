@@ -168,7 +168,7 @@ class Joined:
         with self._lock:
             self._story.take(request)
         if "resourceMetrics" in request:
-            forward(request)
+            forward(request, format(self._run.span.get_span_context().span_id, "016x"))
 
     def _pass_on(
         self, found: list[Foreign], calls: list[Foreign], usage: Usage | None, reading: Reading
@@ -317,17 +317,18 @@ def _share_cost(calls: list[Foreign], total: float | None) -> None:
         one.cost = left * part
 
 
-def forward(request: Mapping[str, Any]) -> None:
+def forward(request: Mapping[str, Any], instance: str) -> None:
     """Passes an agent's metrics on to the Collector, which normalises them. Never raises.
 
-    Without those of the conventions: the calls are counted by us.
+    Args:
+        instance: of the agent's process, where it does not say one itself.
     """
     try:
         settings = runtime.current().settings
         otlp = settings.otlp("metrics") if settings.mode == "collector" else None
         if otlp is None or otlp.protocol == "grpc" or settings.metrics_exporter != "otlp":
             return
-        body = json.dumps(own_metrics(request)).encode()
+        body = json.dumps(own_metrics(request, instance)).encode()
         headers = {"Content-Type": "application/json", **otlp.headers}
         sent = urllib.request.Request(otlp.endpoint, data=body, headers=headers)
         with urllib.request.urlopen(sent, timeout=_FORWARD_TIMEOUT):
@@ -336,8 +337,11 @@ def forward(request: Mapping[str, Any]) -> None:
         spans.note("pass an agent's metrics on")
 
 
-def own_metrics(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request without metrics of the GenAI conventions."""
+def own_metrics(request: Mapping[str, Any], instance: str) -> dict[str, Any]:
+    """The request without metrics of the GenAI conventions, since its calls are counted by us.
+
+    Processes that send what was added, and do not say which one they are, would be taken for one.
+    """
     resources = []
     for resource in request.get("resourceMetrics", ()):
         scopes = []
@@ -348,5 +352,9 @@ def own_metrics(request: Mapping[str, Any]) -> dict[str, Any]:
             if metrics:
                 scopes.append({**scoped, "metrics": metrics})
         if scopes:
-            resources.append({**resource, "scopeMetrics": scopes})
+            said = resource.get("resource") or {}
+            given = list(said.get("attributes") or ())
+            if not any(one.get("key") in (semconv.SERVICE_INSTANCE_ID, semconv.SESSION_ID) for one in given):
+                given.append({"key": semconv.SERVICE_INSTANCE_ID, "value": {"stringValue": instance}})
+            resources.append({**resource, "resource": {**said, "attributes": given}, "scopeMetrics": scopes})
     return {"resourceMetrics": resources}

@@ -26,7 +26,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     Say(sc.OPERATION_NAME, sc.OP_EXECUTE_TOOL, _TOOL, _SEEN),
     Copy(sc.PROVIDER_NAME, ("gen_ai.system",), _SEEN),
     Say(sc.PROVIDER_NAME, "anthropic", _CALL, _SEEN),
-    Copy(sc.REQUEST_MODEL, ("model",), _SEEN, when=_CALL, spends=True),
+    Copy(sc.REQUEST_MODEL, ("model",), _SEEN, when=_CALL),
     # The conventions' input includes the cache.
     Sum(
         sc.USAGE_INPUT_TOKENS,
@@ -56,8 +56,8 @@ _RULES: Final[tuple[Rule, ...]] = (
     ),
     Copy(sc.AGENT_NAME, ("agent.name", "agent_type", "subagent_type"), _SEEN, when=_SPAWN),
     Say(sc.AGENT_NAME, "claude", any_of(_RUN, _CALL, _TOOL), _SEEN),
-    Copy(sc.TOOL_NAME, ("tool_name",), _SEEN, when=_TOOL, spends=True),
-    Copy(sc.TOOL_CALL_ID, ("tool_use_id",), _SEEN, when=_TOOL, spends=True),
+    Copy(sc.TOOL_NAME, ("tool_name",), _SEEN, when=_TOOL),
+    Copy(sc.TOOL_CALL_ID, ("tool_use_id",), _SEEN, when=_TOOL),
     Copy(
         sc.TOOL_CALL_ARGUMENTS,
         ("tool_input", "full_command", "file_path"),
@@ -66,6 +66,9 @@ _RULES: Final[tuple[Rule, ...]] = (
         when=_TOOL,
         spends=True,
     ),
+    Spend(("model",), _SEEN, needs=sc.REQUEST_MODEL, when=_CALL),
+    Spend(("tool_name",), _SEEN, needs=sc.TOOL_NAME, when=_TOOL),
+    Spend(("tool_use_id",), _SEEN, needs=sc.TOOL_CALL_ID, when=_TOOL),
     Said(sc.INPUT_MESSAGES, ("user_prompt",), "user", f"{_SEEN}, with OTEL_LOG_USER_PROMPTS", when=_RUN),
 )
 

@@ -12,7 +12,7 @@ from typing import Final
 from otel_agents import semconv as sc
 from otel_agents.normalize.conditions import all_of, any_of, either, has, named, scope
 from otel_agents.normalize.dialect import Dialect
-from otel_agents.normalize.rules import Copy, Rule, Say
+from otel_agents.normalize.rules import Copy, Rule, Say, Spend
 
 _SEEN: Final = "codex 0.169.0"
 #: What is between a turn and its calls.
@@ -25,7 +25,7 @@ STEPS: Final = (
 _TURN: Final = named("session_task.turn")
 #: One of the many spans of this name is made when the answer is complete, and has the usage.
 _CALL: Final = all_of(named("handle_responses"), has(sc.USAGE_INPUT_TOKENS))
-_TOOL: Final = all_of(has("codex.tool.phase"), has("tool_name"))
+_TOOL: Final = has("codex.tool.phase")
 _STEP: Final = any_of(named(*STEPS), all_of(named("handle_responses"), either("from", "output_item_done")))
 
 _RULES: Final[tuple[Rule, ...]] = (
@@ -37,11 +37,14 @@ _RULES: Final[tuple[Rule, ...]] = (
     Say(sc.PROVIDER_NAME, "openai", any_of(_TURN, _CALL), _SEEN),
     Copy(sc.REQUEST_MODEL, ("model",), _SEEN, when=any_of(_TURN, _CALL)),
     Copy(sc.USAGE_REASONING, ("codex.usage.reasoning_output_tokens",), _SEEN, kind="integer", when=_CALL),
-    Copy(sc.TOOL_NAME, ("tool_name",), _SEEN, when=_TOOL, spends=True),
-    Copy(sc.TOOL_CALL_ID, ("call_id",), _SEEN, when=_TOOL, spends=True),
-    Copy(sc.CONVERSATION_ID, ("conversation.id",), _SEEN, spends=True),
+    Copy(sc.TOOL_NAME, ("tool_name",), _SEEN, when=_TOOL),
+    Copy(sc.TOOL_CALL_ID, ("call_id",), _SEEN, when=_TOOL),
+    Copy(sc.CONVERSATION_ID, ("conversation.id",), _SEEN),
     Copy(sc.CONVERSATION_ID, ("thread.id",), _SEEN, when=_TURN),
     Copy(sc.SESSION_ID, (sc.CONVERSATION_ID,), _SEEN),
+    Spend(("call_id",), _SEEN, needs=sc.TOOL_CALL_ID, when=_TOOL),
+    Spend(("tool_name",), _SEEN, needs=sc.TOOL_NAME, when=_TOOL),
+    Spend(("conversation.id",), _SEEN, needs=sc.CONVERSATION_ID),
 )
 
 CODEX: Final = Dialect(

@@ -213,14 +213,17 @@ async def test_settings_of_each_agent(programs: Path, agent_spans: AgentSpans) -
 
 
 def test_metrics_of_the_conventions_are_ours() -> None:
-    def named(*names: str) -> dict[str, Any]:
-        return {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": one} for one in names]}]}]}
+    def named(*names: str, **resource: str) -> dict[str, Any]:
+        attributes = [{"key": key, "value": {"stringValue": value}} for key, value in resource.items()]
+        metrics = [{"name": one} for one in names]
+        scopes = [{"metrics": metrics}]
+        return {"resourceMetrics": [{"resource": {"attributes": attributes}, "scopeMetrics": scopes}]}
 
-    assert own_metrics(named("gen_ai.client.token.usage", "gemini_cli.token.usage")) == named(
-        "gemini_cli.token.usage"
-    )
-    assert own_metrics(named("gen_ai.x")) == {"resourceMetrics": []}
-    assert own_metrics({}) == {"resourceMetrics": []}
+    given = named("gen_ai.client.token.usage", "gemini_cli.token.usage", **{"session.id": "s"})
+    assert own_metrics(given, "i") == named("gemini_cli.token.usage", **{"session.id": "s"})
+    assert own_metrics(named("codex.x"), "i") == named("codex.x", **{"service.instance.id": "i"})
+    assert own_metrics(named("gen_ai.x"), "i") == {"resourceMetrics": []}
+    assert own_metrics({}, "i") == {"resourceMetrics": []}
 
 
 class TestReceiver:
