@@ -12,7 +12,7 @@ PYTHON ?=
 CANDIDATES := $(PYTHON) $(if $(PYTHON),,python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock collector docs secrets test-full clean
+.PHONY: help setup demo test lint format lock collector docs secrets test-full chaos clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -54,6 +54,14 @@ collector: setup
 test-full: setup
 	@$(BIN)/otel-agents collector build --full
 	@$(BIN)/python -m pytest -n $(JOBS) tests/deploy $(ARGS)
+
+# Random faults with many seeds, from SEED on; ONLY=<scenario> for one of those in docs/reliability.md.
+SEEDS ?= 20
+SEED ?= 1
+ONLY ?=
+chaos: setup
+	@CHAOS_SEED=$(SEED) CHAOS_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos \
+		-k "test_chaos and $(if $(ONLY),$(ONLY),test_chaos)" $(ARGS)
 
 secrets:
 	@set -- $(CANDIDATES); for python do command -v $$python >/dev/null && exec $$python collector/make_secrets.py; done

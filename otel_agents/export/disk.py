@@ -128,8 +128,13 @@ class Disk:
         """Deletes entries of ``spool`` whose fate is decided."""
         spool.done.update(one.row for one in entries if one.row is not None)
         self._clear(spool)
-        if spool is self.leftover and spool.count <= 0:
+        if spool.count > len(spool.done):
+            return
+        if spool is self.leftover:
             self._let_go()
+        elif spool.done:  # a full disk takes no deletion either, but a file can go
+            spool.close()
+            self.own = None
 
     def _clear(self, spool: Spool) -> None:
         """Deletes what is done. A disk that cannot even delete has it remembered: it is not sent again."""

@@ -303,7 +303,7 @@ class Spool:
         """Closes the file and lets go of it; an empty one is deleted."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
-        if self.count <= 0:
+        if self.count <= len(self.done):
             _remove(self.path, and_lock=self._lock is not None)
         if self._lock is not None:
             locks.release(self._lock)

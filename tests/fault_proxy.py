@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-Kind = Literal["pass", "answer", "hang", "reset", "truncate", "lost_answer"]
+Kind = Literal["pass", "slow", "answer", "hang", "reset", "cut", "truncate", "lost_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,10 @@ class Fault:
     """What happens to a request.
 
     Attributes:
-        kind: ``pass`` it on; ``answer`` in the backend's place; ``hang`` until the proxy is told
-            otherwise; ``reset`` the connection amid the body; ``truncate`` the backend's answer;
-            ``lost_answer``: the backend gets it, the client hears nothing.
+        kind: ``pass`` it on, or ``slow``ly; ``answer`` in the backend's place; ``hang`` until the proxy is
+            told otherwise; ``reset`` the connection instead of an answer, or ``cut`` it amid the request;
+            ``truncate`` the backend's answer; ``lost_answer``: the backend gets it, the client hears
+            nothing.
     """
 
     kind: Kind = "pass"
@@ -99,6 +100,10 @@ class FaultProxy:
 
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("content-length", 0))
+        if isinstance(self.fault, Fault) and self.fault.kind == "cut":
+            handler.rfile.read(length // 2)
+            _reset(handler)
+            return
         raw = handler.rfile.read(length)
         spans: list[Any] = []
         if handler.path.endswith("/traces"):
@@ -114,6 +119,8 @@ class FaultProxy:
             while self.fault is started:
                 time.sleep(0.02)
             fault = Fault("reset")
+        if fault.kind == "slow":
+            time.sleep(0.4)
         if fault.kind == "reset":
             _reset(handler)
         elif fault.kind == "answer":
