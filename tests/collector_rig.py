@@ -183,6 +183,15 @@ class Backend:
             for one in scoped.spans
         ]
 
+    def sizes(self) -> list[int]:
+        """Spans of each request that was accepted."""
+        return [
+            sum(len(scoped.spans) for group in found.resource_spans for scoped in group.scope_spans)
+            for found in (
+                ExportTraceServiceRequest.FromString(one.body) for one in self.accepted("/v1/traces")
+            )
+        ]
+
     def by_id(self) -> dict[str, Span]:
         return {one.span_id.hex(): one for one in self.spans()}
 
@@ -206,6 +215,7 @@ class Collector:
     backend: Backend
     ports: Ports
     extra: Mapping[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -229,7 +239,7 @@ class Collector:
         launch = collector_command(self.binary, {})
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                launch.command, env=self.environment(), stdout=log, stderr=log, cwd=self.folder
+                [*launch.command, *self.more], env=self.environment(), stdout=log, stderr=log, cwd=self.folder
             )
         wait_for(self._ready, f"the Collector to be ready; log: {self.log}")
         return self
