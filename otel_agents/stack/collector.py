@@ -185,7 +185,7 @@ def collector_environment(
         "LANGFUSE_SECRET_KEY": secret_key,
         "OTEL_AGENTS_BRIDGE_ENDPOINT": bridge_endpoint.rstrip("/"),
         # Only the bridge can put content of events onto spans, and only if they pass it.
-        "OTEL_AGENTS_EVENT_CONTENT": "on" if langfuse_endpoint.startswith(bridge_endpoint) else "off",
+        "OTELCOL_EVENT_CONTENT": "on" if langfuse_endpoint.startswith(bridge_endpoint) else "off",
         "OTELCOL_HOST": host,
         "OTELCOL_GRPC_PORT": str(ports.otlp_grpc_port),
         "OTELCOL_HTTP_PORT": str(ports.otlp_http_port),

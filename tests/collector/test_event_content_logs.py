@@ -66,7 +66,7 @@ OTHERS = (record("", ONE, body="a line of a log"), record("gen_ai.client.operati
 @pytest.fixture(scope="module")
 def off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("off")
-    with running(require("collector"), folder, OTEL_AGENTS_EVENT_CONTENT="off") as started:
+    with running(require("collector"), folder, OTELCOL_EVENT_CONTENT="off") as started:
         yield started
 
 
@@ -105,7 +105,7 @@ def test_the_stack_turns_it_on_where_spans_go_through_the_bridge(langfuse: str, 
         bridge_endpoint="http://b:4319",
         storage=Path("q"),
     )
-    assert made["OTEL_AGENTS_EVENT_CONTENT"] == expected
+    assert made["OTELCOL_EVENT_CONTENT"] == expected
 
 
 def test_what_the_collector_lets_through_is_what_the_bridge_merges(
