@@ -2,8 +2,11 @@
 
 ``python benchmarks/spool.py`` prints a Markdown table: a process ends spans with 4 KB of content at a
 steady rate, and an OTLP backend in another process takes them (or is not there). CPU is that of the
-whole process, per span; the time of ``end()`` is what the app waits for. ``--spans`` and ``--rate``
-change the load.
+whole process, per span; the time of ``end()`` is what the app waits for. Memory is what the process holds
+after a quarter, half, three quarters and all of the time: it has to stay the same. ``--spans`` or
+``--seconds``, ``--rate`` and ``--only`` change the load, such as ten minutes of one mode:
+
+    python benchmarks/spool.py --rate 2000 --seconds 600 --only spill
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ import gzip
 import json
 import os
 import resource
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from array import array
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 CONTENT = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "lorem ipsum dolor " * 225}]}])
@@ -30,13 +37,18 @@ def backend() -> None:
     """Answers 200 to everything; prints its port, then the spans it got for each line it reads."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    bodies: list[bytes] = []
+    got = 0
+    lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            nonlocal got
+            body = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
+            request = ExportTraceServiceRequest.FromString(body)
+            with lock:
+                got += sum(len(scope.spans) for one in request.resource_spans for scope in one.scope_spans)
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -48,12 +60,24 @@ def backend() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     for _ in sys.stdin:
-        spans = 0
-        for body in bodies:
-            request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
-            spans += sum(len(scope.spans) for one in request.resource_spans for scope in one.scope_spans)
-        bodies.clear()
-        print(spans, flush=True)
+        with lock:
+            print(got, flush=True)
+            got = 0
+
+
+def resident() -> float:
+    """Memory of this process, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1024**2
+
+
+def on_disk(folder: str) -> int:
+    """Spans in the spool folder."""
+    found = 0
+    for path in Path(folder).glob("*/spans-*.db"):
+        with closing(sqlite3.connect(path)) as database:
+            found += database.execute("SELECT count(*) FROM items").fetchone()[0]
+    return found
 
 
 def measure(case: str, url: str, spans: int, rate: float) -> dict[str, Any]:
@@ -97,25 +121,28 @@ def measure(case: str, url: str, spans: int, rate: float) -> dict[str, Any]:
     for _ in range(100):
         one()
     time.sleep(1.5)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = []
     cpu, started = time.process_time(), time.perf_counter()
-    ends = []
+    ends = array("d")
+    dropped = 0
     for number in range(spans):
         wait = started + number / rate - time.perf_counter()
         if wait > 0:
             time.sleep(wait)
         ends.append(one())
+        if (number + 1) % max(spans // 4, 1) == 0:
+            memory.append(resident())
     if case in ("nothing", "BatchSpanProcessor"):
         provider.force_flush(30_000)
     else:
-        otel_agents.flush(30.0)
+        dropped = otel_agents.flush(30.0).dropped
     used = time.process_time() - cpu
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
     return {
         "cpu": used / spans * 1e6,
         "end": statistics.median(ends) * 1e6,
         "worst": statistics.quantiles(ends, n=1000)[-1] * 1e6,
-        "memory": grown / 1024,
+        "memory": memory[:4],
+        "dropped": dropped,
         "rate": spans / (time.perf_counter() - started),
     }
 
@@ -125,9 +152,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=8_000)
     parser.add_argument("--rate", type=float, default=2_000.0, help="spans a second")
+    parser.add_argument("--seconds", type=float, help="instead of --spans")
+    parser.add_argument("--only", choices=CASES, help="one case")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    given.spans = int(given.rate * given.seconds) if given.seconds else given.spans
     if given.case == "backend":
         backend()
         return
@@ -144,10 +174,12 @@ def main() -> None:
     assert sink.stdout is not None
     port = sink.stdout.readline().strip()
     print(f"{given.spans} spans of 4 KB, {given.rate:g} a second wanted, load {os.getloadavg()[0]:.1f}\n")
-    print("| case | spans/s | CPU µs/span | end() µs, median | end() µs, 99.9 % | memory MB | arrived |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| case | spans/s | CPU µs/span | end() µs, median | 99.9 % | memory MB | arrived | on disk | lost |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     try:
-        for case in CASES:
+        for case in CASES if given.only is None else [given.only]:
             url = "http://127.0.0.1:9" if "away" in case else f"http://127.0.0.1:{port}"
             with tempfile.TemporaryDirectory() as folder:
                 arguments = ["--case", case, "--url", url]
@@ -160,13 +192,15 @@ def main() -> None:
                     text=True,
                     check=True,
                 )
+                kept = on_disk(folder)
             found = json.loads(done.stdout)
             sink.stdin.write("\n")
             sink.stdin.flush()
             arrived = int(sink.stdout.readline())
             print(
                 f"| {case} | {found['rate']:.0f} | {found['cpu']:.0f} | {found['end']:.1f} "
-                f"| {found['worst']:.0f} | {found['memory']:.0f} | {arrived - 100 * (arrived > 0)} |"
+                f"| {found['worst']:.0f} | {' '.join(f'{one:.0f}' for one in found['memory'])} | {max(arrived - 100, 0)} "
+                f"| {max(kept - 100, 0)} | {found['dropped']} |"
             )
     finally:
         sink.stdin.close()
