@@ -197,9 +197,10 @@ def main() -> None:
             sink.stdin.write("\n")
             sink.stdin.flush()
             arrived = int(sink.stdout.readline())
+            memory = " ".join(f"{one:.0f}" for one in found["memory"])
             print(
                 f"| {case} | {found['rate']:.0f} | {found['cpu']:.0f} | {found['end']:.1f} "
-                f"| {found['worst']:.0f} | {' '.join(f'{one:.0f}' for one in found['memory'])} | {max(arrived - 100, 0)} "
+                f"| {found['worst']:.0f} | {memory} | {max(arrived - 100, 0)} "
                 f"| {max(kept - 100, 0)} | {found['dropped']} |"
             )
     finally:
