@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from otel_agents.budgets import BudgetExceeded, LoopStopped, guard, set_budget
     from otel_agents.config import ConfigError, Settings
     from otel_agents.export.result import FlushResult
+    from otel_agents.freezing import flush_before_freeze
+    from otel_agents.inflight.suspension import resume, suspend
     from otel_agents.observer.experiments import experiment
     from otel_agents.observer.facade import get_langfuse_observer
     from otel_agents.setup import configure, flush, instrument, shutdown
@@ -35,14 +37,17 @@ _MODULES = {
     "event": "tracing.events",
     "experiment": "observer.experiments",
     "flush": "setup",
+    "flush_before_freeze": "freezing",
     "get_langfuse_observer": "observer.facade",
     "guard": "budgets.loops",
     "inference": "tracing.inferences",
     "instrument": "setup",
+    "resume": "inflight.suspension",
     "retrieval": "tracing.decorators",
     "score": "tracing.events",
     "set_budget": "budgets.ledger",
     "shutdown": "setup",
+    "suspend": "inflight.suspension",
     "tool": "tracing.decorators",
     "traced_executor": "tracing.executors",
     "workflow": "tracing.decorators",
@@ -62,14 +67,17 @@ __all__ = [
     "event",
     "experiment",
     "flush",
+    "flush_before_freeze",
     "get_langfuse_observer",
     "guard",
     "inference",
     "instrument",
+    "resume",
     "retrieval",
     "score",
     "set_budget",
     "shutdown",
+    "suspend",
     "tool",
     "traced_executor",
     "workflow",

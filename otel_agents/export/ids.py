@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 _next: Final[ContextVar[int]] = ContextVar("otel-agents-next-trace-id", default=0)
+_next_span: Final[ContextVar[int]] = ContextVar("otel-agents-next-span-id", default=0)
 
 
 class TaskIds(RandomIdGenerator):
@@ -26,6 +27,10 @@ class TaskIds(RandomIdGenerator):
     def generate_trace_id(self) -> int:
         """The trace id that is asked for, else a random one."""
         return _next.get() or super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        """The span id that is asked for, else a random one."""
+        return _next_span.get() or super().generate_span_id()
 
 
 @contextlib.contextmanager
@@ -36,6 +41,17 @@ def starting(trace_id: int) -> Iterator[None]:
         yield
     finally:
         _next.reset(token)
+
+
+@contextlib.contextmanager
+def going_on(trace_id: int, span_id: int) -> Iterator[None]:
+    """Gives the one span that is started inside the block these ids, by a provider with our ids."""
+    token = _next_span.set(span_id)
+    try:
+        with starting(trace_id):
+            yield
+    finally:
+        _next_span.reset(token)
 
 
 def follows_tasks(tracer: Tracer) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Begins as the names of files with spans do: whoever takes up those takes up these.
-_KIND: Final = "spans_open"
+_KIND: Final = "spans-open"
 _RUNS: Final = frozenset({semconv.OP_INVOKE_AGENT, semconv.OP_INVOKE_WORKFLOW})
 #: Looks at the runs in the time between two notes of one.
 _LOOKS: Final = 4

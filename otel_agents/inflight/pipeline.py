@@ -86,6 +86,10 @@ class LivePipeline(SpanPipeline):
         completed = copy if self._edge is None else self._edge(copy)
         return next(iter(self._encode([completed])), None) if completed is not None else None
 
+    def save(self) -> bool:
+        """Writes what is in memory alone to disk; False when there is no disk, or it takes nothing."""
+        return self._outbox.save()
+
     def abandon(self, all_of_them: bool) -> None:
         """Sends runs that nobody will end, as the process is about to; to be followed by :meth:`close`.
 

@@ -189,7 +189,10 @@ class Execution:
             return
         self._token = None
         try:
-            self._finish(run, exc)
+            if run.passed_on:  # suspended: who resumes it ends it, and counts the task
+                registry.ended(self.task_id or "", self)
+            else:
+                self._finish(run, exc)
         except Exception:
             spans.note("end an execution")
         finally:
@@ -327,7 +330,7 @@ class Execution:
     def _count(self) -> None:
         """Counts the task, unless this is a step of one."""
         run = self._run
-        if run is None or run.context is None or self.outer is not None:
+        if run is None or run.context is None or run.passed_on or self.outer is not None:
             return
         instruments = runtime.current().instruments
         labels: dict[str, str | None] = {

@@ -15,7 +15,7 @@ from otel_agents.budgets import gate
 from otel_agents.export import roots
 from otel_agents.tracing import spans
 from otel_agents.tracing.kinds import TOOL, Blueprint, Content
-from otel_agents.tracing.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, detach, inside_run, scope
+from otel_agents.tracing.scopes import NO_SCOPE, SCOPE_KEY, AgentRun, Scope, detach, inside_run, scope
 from otel_agents.tracing.yielded import Collected
 from otel_agents.values.attributes import attributes_of
 
@@ -44,6 +44,7 @@ class Run:
         "_links",
         "_outer",
         "_output",
+        "_passed_on",
         "_started",
         "_token",
         "span",
@@ -64,6 +65,7 @@ class Run:
         self._error_type: str | None = None
         self._outer = NO_SCOPE
         self._output: Collected | None = None
+        self._passed_on = False
         self._started = 0.0
         self._token: object = None
         self.span: Span = trace.INVALID_SPAN
@@ -135,6 +137,7 @@ class Run:
             inside = trace.set_span_in_context(self.span, parent)
             if kind.is_agent:
                 self._agent_run = AgentRun(blueprint.name, outer.run)
+                self._agent_run.owner = self
                 self._agent_run.is_task = outer.run is None and not roots.known_upstream(parent)
                 inside = otel_context.set_value(SCOPE_KEY, inside_run(outer, self._agent_run), inside)
                 if gate.armed:
@@ -189,7 +192,7 @@ class Run:
         """Ends the run with the exception that left it."""
         try:
             if not self._ended:
-                if spans.is_failure(error):
+                if spans.is_failure(error) and not self._passed_on:
                     self._error_type = spans.record_error(self.span, error)
                 if self._output is not None:
                     self._capture_result(None)
@@ -202,15 +205,37 @@ class Run:
         if self._ended:
             return
         self._ended = True
+        if self._agent_run is not None:
+            self._agent_run.owner = None
         try:
             self.suspend()
         finally:
             spans.end_span(self.span)
-        if self._context is not None:
+        if self._context is not None and not self._passed_on:
             try:
                 self._count(time.perf_counter() - self._started)
             except Exception:
                 spans.note("count a run")
+
+    def pass_on(self) -> float:
+        """Another process ends the run: here it neither fails nor is counted. Answers its seconds so far."""
+        self._passed_on = True
+        return time.perf_counter() - self._started
+
+    @property
+    def passed_on(self) -> bool:
+        """Whether another process ends the run."""
+        return self._passed_on
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What the run has in common with others of its kind."""
+        return self._blueprint
+
+    @property
+    def outer(self) -> Scope:
+        """What was in force around the run when it started."""
+        return self._outer
 
     @property
     def context(self) -> Context | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from otel_agents.budgets.runs import Tally
+    from otel_agents.tracing.runs import Run
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -32,9 +33,20 @@ class AgentRun:
         tally: what it has spent of budgets for single runs; None when there are none.
         is_task: whether it is counted as a task: nothing is above it, here or in the process that asked
             for it, and nothing inside of it has been told as a task (see :meth:`holds_a_task`).
+        owner: the operation that it is the account of, until that ends.
     """
 
-    __slots__ = ("counted", "inference_calls", "is_task", "name", "parent", "prompt", "tally", "tool_calls")
+    __slots__ = (
+        "counted",
+        "inference_calls",
+        "is_task",
+        "name",
+        "owner",
+        "parent",
+        "prompt",
+        "tally",
+        "tool_calls",
+    )
 
     def __init__(self, name: str, parent: AgentRun | None = None) -> None:
         self.name = name
@@ -45,6 +57,7 @@ class AgentRun:
         self.prompt: Prompt | None = None
         self.tally: Tally | None = None
         self.is_task = False
+        self.owner: Run | None = None
 
     def holds_a_task(self) -> None:
         """Says that this run, or one inside of it, is counted as a task by whoever knows its id."""

@@ -19,9 +19,12 @@ otel_agents.configure(heartbeat=0.4)
 def noted():
     from pathlib import Path
     import sqlite3
-    for path in Path(os.environ["OTEL_AGENTS_SPOOL_DIR"]).rglob("spans_open*.db"):
+    for path in Path(os.environ["OTEL_AGENTS_SPOOL_DIR"]).rglob("spans-open*.db"):
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-            return database.execute("SELECT count(*) FROM items").fetchone()[0]
+            try:
+                return database.execute("SELECT count(*) FROM items").fetchone()[0]
+            except sqlite3.OperationalError:  # it is just being made
+                return 0
     return 0
 
 def wait_until_noted():
