@@ -424,20 +424,22 @@ def _edge(settings: Settings, redactor: Redactor) -> Edge:
     """What a span passes before it leaves: others' in our words and redacted, in direct mode for Langfuse."""
     from otel_agents import frameworks
     from otel_agents.export.foreign import redacted_copy
+    from otel_agents.export.hoist import Hoist
     from otel_agents.export.unasked import without_content
     from otel_agents.normalize.engine import normalized
     from otel_agents.privacy.capture import captures
 
     mode = cast('Literal["on", "keep", "off"]', settings.normalize)
     asked = captures(settings, "messages")
+    hoisted = Hoist()
 
     def redacted(span: ReadableSpan) -> ReadableSpan:
         scope = span.instrumentation_scope
         if scope is not None and scope.name == semconv.SCOPE_NAME:
-            return span  # ours is redacted before it is set
+            return hoisted(span)  # ours is redacted before it is set
         if not asked:
             span = without_content(span, frameworks.scopes)
-        return redacted_copy(normalized(span, mode), redactor)
+        return hoisted(redacted_copy(normalized(span, mode), redactor))
 
     if settings.mode != "direct":
         return redacted
