@@ -35,6 +35,8 @@ def main(given: dict[str, Any]) -> None:
     ledger = _appending(given["ledger"])
     print("ready", flush=True)
     _end_spans(given, ledger, range(given["spans"]))
+    if "deadline" in given:
+        otel_agents.shutdown(given["deadline"])
     if given.get("idle"):
         print("idle", flush=True)
         time.sleep(120)

@@ -131,13 +131,22 @@ def thrown_away(rig: Rig) -> None:
     Counted as `dropped{rejected}`, and not sent again.
     """
 
+    times = 0
+
     def some(spans: list[Any]) -> Fault:
+        nonlocal times
+        times += 1
         said = ExportTraceServiceResponse()
         said.partial_success.rejected_spans = len(spans)
         kind = {"content_type": "application/x-protobuf"}
         return answer(200, said.SerializeToString(), **kind)
 
-    _through(rig, PASS, some)
+    process = rig.start()
+    rig.play(PASS)
+    rig.proxy.fault = some
+    wait_for(lambda: times, "a request")
+    rig.proxy.fault = PASS
+    assert rig.end(process) == 0
     assert rig.judge(lost=["rejected"]).counted["rejected"] > 0
 
 
@@ -176,7 +185,7 @@ def memory_only(rig: Rig) -> None:
     Counted as `dropped{shutdown}`.
     """
     rig.proxy.refuse()
-    assert rig.end(rig.start(settings={"spool_mode": "memory"})) == 0
+    assert rig.end(rig.start(settings={"spool_mode": "memory"}, deadline=1.0)) == 0
     rig.proxy.accept()
     assert rig.judge(lost=["shutdown"]).missing == 250
 
