@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from otel_agents.langfuse import given_costs
 from otel_agents.langfuse.rows import Observation, ScoreRow, body_of, number
 
 QUALITY: Final = "quality"
@@ -94,6 +95,7 @@ class Task:
     models: tuple[str, ...]
     user: str | None
     session: str | None
+    tags: tuple[str, ...]
     environment: str
     prompt_name: str | None
     prompt_version: str | None
@@ -261,6 +263,7 @@ def _task(
         models=tuple(dict.fromkeys(call.model for call in calls)),
         user=next((row.user_id for row in rows if row.user_id), None),
         session=next((row.session_id for row in rows if row.session_id), None),
+        tags=tuple(dict.fromkeys(tag for row in rows for tag in row.tags)),
         environment=last_top.environment,
         prompt_name=prompt.prompt_name if prompt else first("prompt_name"),
         prompt_version=str(prompt.prompt_version) if prompt else first("prompt_version"),
@@ -329,7 +332,7 @@ def _run(top: Observation, rows: Sequence[Observation], by_observation: Mapping[
         end=max(top.end, top.start),
         error=(top.status_message or _error_type(top) or "error") if failed else None,
         quality=max(scored, key=lambda one: one.timestamp).number if scored else given,
-        calls=[_call(row) for row in rows if row.type in _CALLS],
+        calls=given_costs.settle([_call(row) for row in rows if row.type in _CALLS]),
         cost=sum(row.cost or 0.0 for row in rows),
         tokens=sum(row.tokens for row in rows),
     )
@@ -341,7 +344,9 @@ def _agent(row: Observation) -> str | None:
     named = row.own("agent")
     if named is not None:
         return str(named)
-    return row.name.removeprefix(_INVOKE) or None if row.type == "AGENT" else None
+    if row.type != "AGENT" or row.name == _INVOKE.strip():  # the bare operation names nobody
+        return None
+    return row.name.removeprefix(_INVOKE) or None
 
 
 def _error_type(row: Observation) -> str | None:
@@ -351,7 +356,7 @@ def _error_type(row: Observation) -> str | None:
 
 def _call(row: Observation) -> Call:
     return Call(
-        model=row.model or "unknown",
+        model=row.model or given_costs.UNKNOWN,
         start=row.start,
         latency=max((row.end - row.start).total_seconds(), 0.0),
         cost=row.cost,

@@ -35,6 +35,7 @@ class TraceRow:
         metadata: the user's, with ``agent``, ``status``, ``task_id``, and ``quality`` where it was assessed.
         input: what was asked.
         output: what was answered.
+        tags: of its trace.
         user_id: of the user that the work was for.
         session_id: of the conversation.
         environment: such as ``production``.
@@ -115,7 +116,7 @@ def _row(task: Task) -> TraceRow:
         metadata=metadata,
         input=task.input,
         output=task.output,
-        tags=tuple(getattr(task, "tags", ())),
+        tags=task.tags,
         user_id=task.user,
         session_id=task.session,
         environment=task.environment,

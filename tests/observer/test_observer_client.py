@@ -84,6 +84,7 @@ def test_traces(observer: LangfuseObserver, langfuse: Langfuse) -> None:
     assert good.metadata["quality"] == 0.9
     assert good.metadata["project_id"] == "p1"
     assert (good.user_id, good.session_id, good.name) == ("ada", "s1", "invoke_agent claude")
+    assert good.tags == ("nightly",)
     assert "question" in (good.input or "")
     assert "answer" in (good.output or "")
     assert begun - timedelta(seconds=1) < good.timestamp < datetime.now(UTC)

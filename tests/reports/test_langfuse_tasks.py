@@ -211,6 +211,41 @@ def test_calls_without_a_price_are_counted() -> None:
     assert (task.cost, task.unpriced) == (0.01, 1)
 
 
+def test_a_cost_given_by_hand_is_that_of_the_calls_without_a_price() -> None:
+    given = call("d", "a", cost=0.25)
+    given.model, given.usage, given.name = None, {}, "chat"
+    task = only(agent("a", "claude", 0, 4), call("b", "a", cost=None), call("c", "a", cost=None), given)
+    assert (task.cost, task.tokens, task.unpriced) == (0.25, 30, 0)
+    assert [(one.model, one.cost) for one in task.calls] == [("m", 0.125), ("m", 0.125)]
+
+
+def test_a_cost_given_by_hand_stands_alone_where_no_call_lacks_one() -> None:
+    given = call("d", "a", cost=0.25)
+    given.model, given.usage, given.name = None, {}, "chat"
+    image = call("e", "a", cost=0.04)
+    image.model, image.usage = "gpt-image-1", {}
+    task = only(agent("a", "claude", 0, 4), call("b", "a"), image, given)
+    assert [(one.model, one.cost) for one in task.calls] == [
+        ("m", 0.01),
+        ("unknown", 0.25),
+        ("gpt-image-1", 0.04),
+    ]
+    unpaid = only(agent("a", "claude", 0, 4), call("b", "a", cost=None), image)
+    assert [one.cost for one in unpaid.calls] == [None, 0.04], "an image is paid by the piece"
+
+
+def test_an_agent_without_a_name_is_none() -> None:
+    nameless = agent("a", "", 0, 4)
+    nameless.name, nameless.metadata = "invoke_agent", {"agent": ""}
+    assert only(nameless, call("b", "a")).agent is None
+
+
+def test_tags_are_those_of_its_observations() -> None:
+    one, other = agent("a", "claude", 0, 4), call("b", "a")
+    one.tags, other.tags = ("review", "night"), ("night",)
+    assert only(one, other).tags == ("review", "night")
+
+
 def test_orphans_join_the_run_that_was_going() -> None:
     task = only(
         agent("a", "claude", 0, 4, task_id="t"),
