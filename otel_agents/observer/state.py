@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from otel_agents import runtime
+from otel_agents import runtime, setup
 
 _LIMIT: Final = 1000
 _breakers: OrderedDict[str, str] = OrderedDict()
@@ -15,7 +15,12 @@ def enabled() -> bool:
     """Whether what is recorded now goes anywhere."""
     current = runtime.current()
     settings = current.settings
-    return settings.enabled and (current.pipeline is not None or settings.mode in ("collector", "direct"))
+    if not settings.enabled:
+        return False
+    if current.pipeline is not None:
+        return True
+    # Without traces there may be metrics; before configure() has succeeded and after shutdown() nothing is.
+    return setup.configured() and settings.mode in ("collector", "direct")
 
 
 def breaker_state(agent: str | None) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 
 import pytest
+from parts import free_port
 
 import otel_agents
 from otel_agents import get_langfuse_observer, runtime, setup
@@ -74,6 +76,33 @@ def test_a_bad_setting_is_said_once_and_breaks_nothing(
         with observer.trace_agent_execution("t1", "claude"):
             pass
     assert sum("OTEL_AGENTS_MODE" in message for message in caplog.messages) == 1
+
+
+def test_a_price_file_that_cannot_be_used_is_no_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "prices.toml").write_text("[prices.m]\ninput = -1\noutput = 1\n")
+    monkeypatch.setenv("OTEL_AGENTS_PRICES_FILE", str(tmp_path / "prices.toml"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    observer = get_langfuse_observer()
+    assert observer.enabled is False
+    assert any("prices.m.input" in message for message in caplog.messages)
+
+
+def test_after_shutdown_nothing_is_recorded_and_nothing_complains(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("OTEL_AGENTS_SPOOL", "memory")
+    observer = get_langfuse_observer()
+    assert observer.enabled
+    observer.shutdown()
+    assert observer.enabled is False
+    caplog.clear()
+    with observer.trace_agent_execution("t1", "claude") as trace:
+        trace.update(output="o")
+    observer.track_agent_selection("t1", "claude", "r", {})
+    assert caplog.messages == []
 
 
 def test_what_is_configured_already_is_respected() -> None:
