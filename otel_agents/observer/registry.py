@@ -69,6 +69,8 @@ class Known:
 
 
 _known: OrderedDict[str, Known] = OrderedDict()
+#: Attempts told of tasks of which no execution has begun in this process.
+_early: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -88,7 +90,8 @@ def begun(task_id: str, execution: Execution) -> Known:
     with _lock:
         found = _known.get(task_id)
         if found is None:
-            found = _known[task_id] = Known(at, execution)
+            early = _early.pop(task_id, [])
+            found = _known[task_id] = Known(at, execution, early, len(early))
             while len(_known) > _LIMIT:
                 _known.popitem(last=False)
         elif found.running is None or execution.outer is None:
@@ -102,6 +105,20 @@ def ended(task_id: str, execution: Execution) -> None:
     found = _known.get(task_id)
     if found is not None and found.running is execution:
         found.running = None
+
+
+def early_attempts(task_id: str | None) -> int:
+    """How many attempts at a task were told before an execution of it began here; the latest 20 count."""
+    return len(_early.get(task_id, ())) if task_id else 0
+
+
+def add_early_attempt(task_id: str, attempt: dict[str, Any]) -> None:
+    """Remembers an attempt at a task that this process may yet execute."""
+    with _lock:
+        _early[task_id] = [*_early.get(task_id, ()), attempt][-_ATTEMPTS:]
+        _early.move_to_end(task_id)
+        while len(_early) > _LIMIT:
+            _early.popitem(last=False)
 
 
 def concerned(task_id: str | None) -> Execution | None:
@@ -181,3 +198,4 @@ def forget() -> None:
     """Forgets every task; for tests."""
     with _lock:
         _known.clear()
+        _early.clear()

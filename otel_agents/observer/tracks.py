@@ -162,7 +162,10 @@ def attempt(
         task, whose = task or execution.task_id, whose or execution.agent
     known = registry.known(task)
     how = _status(status)
-    told_before = known.told if known is not None else len(execution.attempts) if execution is not None else 0
+    if known is not None:
+        told_before = known.told
+    else:
+        told_before = registry.early_attempts(task) if execution is None else len(execution.attempts)
     if known is not None and known.unexplained and execution is None:
         told_before -= 1
     made: dict[str, Any] = {
@@ -175,6 +178,8 @@ def attempt(
     new = known.add_attempt(made) if known is not None else True
     if execution is not None:
         execution.attempts.append(made)
+    elif known is None and task:
+        registry.add_early_attempt(task, made)
     told = _tell("attempt", task, whose, {"task_id": task, **made, **details})
     if new:
         labels = {**contexts.labels(_inside(told)), semconv.AGENT_NAME: whose, "status": how}

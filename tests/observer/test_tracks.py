@@ -182,6 +182,23 @@ def test_attempts_are_shown_on_the_task_that_failed(
     assert agent_spans.metric("otel_agents.task.count").sum == 1
 
 
+def test_attempts_told_before_the_task_began_are_shown_as_well(
+    observer: LangfuseObserver, agent_spans: AgentSpans
+) -> None:
+    observer.track_attempt("t1", "gemini", error="timeout")
+    observer.track_attempt("t1", "copilot", error="refused")
+    with observer.trace_agent_execution("t1", "claude") as trace:
+        trace.set_error("gave up")
+    found = metadata(agent_spans, "invoke_agent claude")
+    assert [
+        (one["number"], one["agent"], one["error"]) for one in json.loads(found["previous_attempts"])
+    ] == [(1, "gemini", "timeout"), (2, "copilot", "refused")]
+    assert found["attempts"] == 3
+    with observer.trace_agent_execution("t2", "codex"):
+        pass
+    assert "attempts" not in metadata(agent_spans, "invoke_agent codex")
+
+
 def test_executions_of_one_task_are_attempts(observer: LangfuseObserver, agent_spans: AgentSpans) -> None:
     def attempt(agent: str, fails: bool) -> None:
         with observer.trace_agent_execution("t1", agent):
