@@ -151,10 +151,9 @@ def canonical(model: str) -> str:
 def _status(row: Row, tolerance: float) -> str:
     empty = Side()
     if row.recorded == empty:
-        small = not row.billed.cost and not row.billed.input and not row.billed.output
-        return "ok" if small else "not recorded"
-    if row.billed == empty:
-        return "not billed"
+        return "ok" if _nothing(row.billed) else "not recorded"
+    if row.billed == empty:  # calls that failed are not billed, and used nothing
+        return "ok" if _nothing(row.recorded) else "not billed"
     if row.billed.cost is not None:
         off = (row.recorded.cost or 0.0) - row.billed.cost
         return "differs" if abs(off) > max(tolerance * row.billed.cost, _ROUNDING) else "ok"
@@ -163,6 +162,10 @@ def _status(row: Row, tolerance: float) -> str:
         if difference is not None and abs(difference) > tolerance * (billed or 0):
             return "differs"
     return "ok"
+
+
+def _nothing(side: Side) -> bool:
+    return not side.cost and not side.input and not side.output
 
 
 def _day(moment: datetime) -> date:

@@ -22,7 +22,7 @@ _OLD = 60
 
 @dataclass(slots=True)
 class Seen:
-    """One model in Langfuse: its calls, those without a cost, and USD."""
+    """One model in Langfuse: its calls, those that used tokens and have no cost, and USD."""
 
     calls: int = 0
     without: int = 0
@@ -55,7 +55,10 @@ def check(
     age = listing.age()
     seen = {} if offline else _seen(settings, start)
     rows = {model: (one, listing.look_up(model)) for model, one in sorted(seen.items())}
-    missing = [model for model, (_, price) in rows.items() if not price.source]
+    # Calls of a model that does not exist fail and use nothing: that one needs no price.
+    missing = [
+        model for model, (one, price) in rows.items() if not price.source and (one.without or one.cost)
+    ]
     if as_json:
         print(json.dumps(_plain(age, rows, missing), indent=2, default=str))
     else:

@@ -179,6 +179,14 @@ def test_by_day_and_model() -> None:
     assert not found.agrees
 
 
+def test_a_call_that_failed_and_used_nothing_is_nothing_to_bill() -> None:
+    invoice = Invoice("generic", [Line(DAY, "gpt-4o", Decimal(1))])
+    found = reconcile(invoice, [Call(NOON, "gpt-4o", 1.0), Call(NOON, "no-such-model", None)])
+    assert found.agrees
+    assert [row.status for row in found.rows] == ["ok", "ok"]
+    assert not reconcile(invoice, [Call(NOON, "gpt-4o", 1.0), Call(NOON, "unknown", None, 5, 0)]).agrees
+
+
 def test_tokens_where_there_is_no_cost() -> None:
     invoice = Invoice("openai", [Line(DAY, "gpt-4o", None, 1000, 100, 2)])
     calls = [Call(NOON, "gpt-4o", 0.1, 500, 50), Call(NOON, "gpt-4o", 0.1, 500, 50)]

@@ -21,7 +21,7 @@ COMMAND = Path(sys.executable).with_name("otel-agents")
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """With two calls of one model, and one of a model that nobody has a price for."""
+    """With two calls of one model, one of a model that nobody has a price for, and one that failed."""
     path = tmp_path_factory.mktemp("money") / "local.db"
     with running(LocalOptions(db=path, port=0, orphan_grace_s=0.0)) as found:
         recorder = Recorder(found)
@@ -35,6 +35,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             recorder.span(
                 f"chat {model}", attributes | ({} if cost is None else {"gen_ai.usage.cost": cost}), ago=1.0
             )
+        recorder.span("chat gone", {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gone"}, ago=1.0)
         recorder.send()
         yield found
 
@@ -132,7 +133,7 @@ class TestReconcile:
         file = invoice(tmp_path, "gpt-5-mini-2025-08-07,1.49", "house-model,0")
         done = run("reconcile", file, folder=tmp_path, backend=backend)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "2 rows of day and model, none off" in done.stdout
+        assert "3 rows of day and model, none off" in done.stdout, "what failed is nothing to bill"
 
     def test_differs(self, backend: Running, tmp_path: Path) -> None:
         file = invoice(tmp_path, "gpt-5-mini,2", "claude-opus-4-5,1")
