@@ -15,6 +15,8 @@ WIDTH: Final = 440
 _LEFT: Final = 46
 _ROW: Final = 30
 _LABEL_CHARS: Final = 17
+#: Width of a character of the axis.
+_CHAR: Final = 7.0
 _LABEL_WIDTH: Final = 138
 _VALUE_WIDTH: Final = 74
 
@@ -54,7 +56,9 @@ def columns(bars: Sequence[Bar], form: Format, what: str) -> str:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH}" y1="{at:.1f}" y2="{at:.1f}"/>')
         if step % 2 == 0:
             parts.append(_text(_LEFT - 6, at + 4, form(ceiling * step / 4), "end"))
-    every = max(1, math.ceil(len(bars) / 5))
+    longest = max((len(bar.label) for bar in bars), default=0)
+    shown = max(2, min(5, int((WIDTH - _LEFT) / (longest * _CHAR + 8))))
+    every = max(1, math.ceil(len(bars) / shown))
     for index, bar in enumerate(bars):
         x = _LEFT + room * index + (room - width) / 2
         tall = (bottom - top) * bar.value / ceiling
