@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from otel_agents.langfuse.scores import ScoreSender
     from otel_agents.metrics import Definition
     from otel_agents.privacy import Redactor
+    from otel_agents.tenants import ProjectScores
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Runtime:
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
         pipeline: LivePipeline | None = None,
-        scores: ScoreSender | None = None,
+        scores: ScoreSender | ProjectScores | None = None,
     ) -> None:
         self.settings = settings
         self.tracer_provider = tracer_provider
@@ -198,8 +199,13 @@ class Runtime:
         if self.scores is not None and name == semconv.EVENT_EVALUATION_RESULT:
             import time
 
+            from otel_agents.tenants import ProjectScores
+
             span_context = trace.get_current_span(context).get_span_context()
-            self.scores.submit(
+            sender = self.scores
+            if isinstance(sender, ProjectScores):
+                sender = sender.of(scope(context).attributes.get(semconv.PROJECT))
+            sender.submit(
                 attributes,
                 format(span_context.trace_id, "032x") if span_context.is_valid else None,
                 format(span_context.span_id, "016x") if span_context.is_valid else None,

@@ -22,7 +22,7 @@ from otel_agents.version import __version__
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from otel_agents.config import Settings
@@ -344,6 +344,12 @@ def _add_events(made: Runtime, resource: Resource) -> None:
         from otel_agents.langfuse.scores import ScoreSender
 
         made.scores = ScoreSender.from_settings(settings)
+        if settings.projects:
+            from otel_agents import tenants
+
+            others = tenants.settings_of(settings).items()
+            senders = {name: ScoreSender.from_settings(one) for name, one in others}
+            made.scores = tenants.ProjectScores(made.scores, senders)
         made.scores.start_for_leftovers()
         return
     exporter = exporters.log_exporter(settings)
@@ -359,35 +365,48 @@ def _add_events(made: Runtime, resource: Resource) -> None:
 
 
 def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
+    from otel_agents import tenants
     from otel_agents.export import exporters, providers, upstream
     from otel_agents.inflight.pipeline import LivePipeline
     from otel_agents.tracing.contexts import attributes as inherited
 
     settings = made.settings
-    exporter: SpanExporter | Callable[[Note], Outbox] | None = exporters.span_exporter(settings)
-    if exporter is None:
-        connect = exporters.span_sender(settings)
-        if connect is None:
-            return
-        exporter = _outbox(made, connect)
-    made.pipeline = LivePipeline(
-        exporter,
-        keeper=_keeper(settings),
-        inherited=inherited,
-        edge=_edge(settings, redactor),
-        count=lambda outcome, spans, reason: made.worker.submit(
-            lambda: made.meters.count_export(outcome, spans, reason)
-        ),
-        delay=settings.schedule_delay,
-        max_queue=settings.max_queue_size,
-        max_batch=settings.max_batch_size,
-    )
+    waiting: dict[str, tuple[int, int, int]] = {}
+
+    def pipeline(settings: Settings, project: str = "", **more: Any) -> LivePipeline | None:
+        exporter: SpanExporter | Callable[[Note], Outbox] | None = exporters.span_exporter(settings)
+        if exporter is None:
+            connect = exporters.span_sender(settings)
+            if connect is None:
+                return None
+            exporter = _outbox(made, settings, connect, project, waiting)
+        return (tenants.ProjectPipeline if more else LivePipeline)(
+            exporter,
+            keeper=_keeper(settings, project),
+            inherited=inherited,
+            edge=_edge(settings, redactor),
+            count=lambda outcome, spans, reason: made.worker.submit(
+                lambda: made.meters.count_export(outcome, spans, reason)
+            ),
+            delay=settings.schedule_delay,
+            max_queue=settings.max_queue_size,
+            max_batch=settings.max_batch_size,
+            **more,
+        )
+
+    further: dict[str, Any] = {}
+    if settings.mode == "direct" and settings.projects and settings.traces_exporter == "otlp":
+        named = {name: pipeline(one, name) for name, one in tenants.settings_of(settings).items()}
+        further = {"projects": {name: one for name, one in named.items() if one is not None}}
+    made.pipeline = pipeline(settings, **further)
+    if made.pipeline is None:
+        return
     made.tracer_provider = providers.install(made.pipeline, resource, exporters.span_target(settings))
     upstream.install()
     made.pipeline.start_for_leftovers()
 
 
-def _keeper(settings: Settings) -> Keeper | None:
+def _keeper(settings: Settings, project: str) -> Keeper | None:
     """What notes long runs on disk; None where there is no disk, or nobody wants it."""
     from otel_agents.export.leftovers import destination_of, root_of
     from otel_agents.inflight.keeper import Keeper
@@ -395,19 +414,31 @@ def _keeper(settings: Settings) -> Keeper | None:
     destination = destination_of(settings)
     if destination is None or settings.spool_mode == "memory" or not settings.heartbeat:
         return None
-    return Keeper(root_of(settings), destination, settings.heartbeat)
+    names = settings.projects if settings.mode == "direct" else {}
+
+    def mine(span: Span) -> bool:
+        name = (span.attributes or {}).get(semconv.PROJECT)
+        return (name if name in names else "") == project
+
+    return Keeper(root_of(settings), destination, settings.heartbeat, mine)
 
 
-def _outbox(made: Runtime, connect: Callable[[], Sender]) -> Callable[[Note], Outbox]:
+def _outbox(
+    made: Runtime,
+    settings: Settings,
+    connect: Callable[[], Sender],
+    project: str,
+    waiting: dict[str, tuple[int, int, int]],
+) -> Callable[[Note], Outbox]:
     """What makes the place where spans wait for the backend, as the settings say."""
     from otel_agents.export.leftovers import destination_of, root_of
     from otel_agents.export.limits import Limits
     from otel_agents.export.outbox import Outbox
 
-    settings = made.settings
-
     def tell(queued: int, spooled: int, size: int) -> None:
-        made.worker.submit(lambda: made.meters.set_waiting(queued, spooled, size))
+        waiting[project] = (queued, spooled, size)
+        total = [sum(numbers) for numbers in zip(*tuple(waiting.values()), strict=True)]
+        made.worker.submit(lambda: made.meters.set_waiting(total[0], total[1], total[2]))
 
     return lambda note: Outbox(
         connect,

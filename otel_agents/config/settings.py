@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from otel_agents.config import values as values
+from otel_agents.config.projects import Project
+from otel_agents.config.projects import projects as read_projects
 
 DEFAULT_LANGFUSE_URL: Final = "https://cloud.langfuse.com"
 DEFAULT_OTLP_HTTP: Final = "http://localhost:4318"
@@ -243,6 +245,17 @@ class Settings:
         "LANGFUSE_HOST",
         default=DEFAULT_LANGFUSE_URL,
         help="Langfuse's address",
+    )
+
+    projects: Mapping[str, Project] = _setting(
+        _LANGFUSE,
+        read_projects,
+        "OTEL_AGENTS_PROJECTS",
+        default=dict,
+        secret=True,
+        help="further projects for `context(project=...)`: a TOML or JSON file of [name] tables with "
+        "public_key, secret_key and base_url (docs/processes.md)",
+        example="projects.toml",
     )
 
     service_name: str = _setting(

@@ -47,9 +47,17 @@ class Keeper:
         root: the spool folder.
         destination: where the spans go.
         every: seconds after which a run is noted, and between two notes of it.
+        mine: whether a run is of the project that the keeper is for.
     """
 
-    def __init__(self, root: Path, destination: Destination, every: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        destination: Destination,
+        every: float,
+        mine: Callable[[Span], bool] = lambda _: True,
+    ) -> None:
+        self._mine = mine
         self._folder = destination.folder(root)
         self._destination = destination
         self._every = every
@@ -106,6 +114,7 @@ class Keeper:
             span
             for span in others.open_spans()
             if (span.attributes or {}).get(semconv.OPERATION_NAME) in _RUNS
+            and self._mine(span)
             and span.context.trace_flags.sampled
             and span.context.span_id not in self._left_out
             and ((span.start_time or 0) >= self._since or span.context.span_id in self._taken_up)

@@ -83,6 +83,8 @@ class context:
         task_type: a configured kind of task; also a metric label.
         prompt_name: of the prompt template that is in use.
         prompt_version: of that template; also a metric label.
+        project: name of the Langfuse project that the spans are for, one of ``OTEL_AGENTS_PROJECTS``; an
+            unknown one is the default project.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class context:
         task_type: object = None,
         prompt_name: object = None,
         prompt_version: object = None,
+        project: object = None,
     ) -> None:
         self._arguments: dict[str, object] = {
             "session": session,
@@ -112,6 +115,7 @@ class context:
             "task_type": task_type,
             "prompt_name": prompt_name,
             "prompt_version": prompt_version,
+            "project": project,
         }
         self._made: _Made | None = None
         self._entered: list[tuple[Context, object]] = []
@@ -185,6 +189,11 @@ def _make(arguments: Mapping[str, Any]) -> _Made:
     """The arguments as attributes and labels, redacted."""
     current = runtime.current()
     names = {key: short_name(value) for key, value in arguments.items() if key not in ("tags", "metadata")}
+    if names["project"]:
+        from otel_agents import tenants  # which needs the SDK
+
+        if not tenants.known(current.settings, names["project"]):
+            names["project"] = ""
     made: dict[str, AttributeValue] = {}
     for key, attribute_names in _ATTRIBUTES.items():
         if name := names[key]:
@@ -208,6 +217,7 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "task_type": (semconv.METADATA_PREFIX + "task_type",),
     "prompt_name": (semconv.PROMPT_NAME,),
     "prompt_version": (semconv.PROMPT_VERSION,),
+    "project": (semconv.PROJECT,),
 }
 _LABELS: Final = ("experiment", "variant", "task_type", "prompt_version")
 
