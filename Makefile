@@ -31,7 +31,7 @@ demo: setup
 test: setup
 	@if ! $(BIN)/otel-agents collector path >/dev/null 2>&1 && command -v go >/dev/null 2>&1; then \
 		$(BIN)/otel-agents collector build; fi
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .
