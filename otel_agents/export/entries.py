@@ -80,6 +80,11 @@ def unencoded(spans: Sequence[ReadableSpan]) -> list[Entry]:
     return [Entry(b"", b"", rank_of(span), now, span=span) for span in spans]
 
 
+def head_of(resource: bytes, scope: bytes) -> bytes:
+    """What entries of one resource and scope share: the two messages, without what is inside them."""
+    return _LENGTH.pack(len(resource)) + resource + scope
+
+
 def request_of(entries: Iterable[Entry]) -> bytes:
     """The body of an OTLP trace request."""
     groups: dict[bytes, list[bytes]] = {}
@@ -120,7 +125,7 @@ def _encoded(spans: Sequence[ReadableSpan], now: float, ranks: dict[tuple[int, i
         for scope in scopes:
             inside = list(scope.spans)
             scope.ClearField("spans")
-            head = _LENGTH.pack(len(outer)) + outer + scope.SerializeToString()
+            head = head_of(outer, scope.SerializeToString())
             for span in inside:
                 identity = (int.from_bytes(span.trace_id), int.from_bytes(span.span_id))
                 yield Entry(head, span.SerializeToString(), ranks.get(identity, AGENT), now)

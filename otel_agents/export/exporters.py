@@ -109,16 +109,9 @@ def log_exporter(settings: Settings) -> LogRecordExporter | None:
         from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 
         return ConsoleLogRecordExporter()
-    target = settings.otlp("logs")
-    if target is None:
-        return None
-    if target.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
+    from otel_agents.export.kept_logs import KeptLogs
 
-        return GrpcExporter(**_grpc_arguments(target))
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-
-    return OTLPLogExporter(**_http_arguments(target))
+    return KeptLogs.from_settings(settings)
 
 
 def _http_arguments(target: Otlp) -> dict[str, Any]:

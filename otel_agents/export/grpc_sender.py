@@ -12,7 +12,11 @@ from otel_agents.export.sender import Answer, one_line, partial
 
 logger = logging.getLogger(__name__)
 
-_SERVICES: Final = {"traces": "trace.v1.TraceService", "metrics": "metrics.v1.MetricsService"}
+_SERVICES: Final = {
+    "traces": "trace.v1.TraceService",
+    "metrics": "metrics.v1.MetricsService",
+    "logs": "logs.v1.LogsService",
+}
 
 
 class GrpcSender:
@@ -23,7 +27,7 @@ class GrpcSender:
         headers: sent as metadata.
         timeout: seconds for one request.
         compression: ``gzip`` or ``none``.
-        signal: ``traces`` or ``metrics``.
+        signal: ``traces``, ``metrics`` or ``logs``.
     """
 
     def __init__(

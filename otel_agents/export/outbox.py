@@ -53,6 +53,7 @@ class Outbox:
         destination: where the sender sends to.
         limits: see :class:`Limits`.
         changed: called now and then with spans in memory, spans on disk, bytes on disk.
+        kind: of what is sent: ``spans``, which are tallied and whose refused ones are kept, or ``logs``.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class Outbox:
         destination: Destination | None = None,
         limits: Limits | None = None,
         changed: Callable[[int, int, int], None] | None = None,
+        kind: str = "spans",
     ) -> None:
+        self._kind = kind
         self._connect = connect
         self._note = note
-        self._folder = destination.folder(root) if root and destination else None
+        self._folder = destination.folder(root) if root and destination and kind == "spans" else None
         self._place = None if mode == "memory" or not root or not destination else (destination, root)
         self._mode: Mode = "memory" if self._place is None else mode
         self._limits = limits or Limits()
@@ -81,7 +84,8 @@ class Outbox:
         self._disk: Disk | None = None
         if self._place is not None:
             durable = self._mode == "durable"
-            self._disk = Disk(*self._place, "spans", durable, self._limits, self._gone, self.tally)
+            tally = self.tally if self._kind == "spans" else None
+            self._disk = Disk(*self._place, self._kind, durable, self._limits, self._gone, tally)
         # Around the disk, and around what lands; taken before the memory's lock, never after it.
         self._guard = threading.RLock()
         self._memory = Memory(self._limits)
@@ -179,7 +183,11 @@ class Outbox:
 
     def start_for_leftovers(self) -> None:
         """Starts the sending thread if there are files that other processes may have left."""
-        if self._folder is not None and leftovers.traces_of_others(self._folder):
+        if self._folder is not None:
+            found = leftovers.traces_of_others(self._folder)
+        else:
+            found = self._disk is not None and bool(leftovers.files(self._disk.folder, self._kind))
+        if found:
             self.start()
 
     def _run(self) -> None:
@@ -259,26 +267,26 @@ class Outbox:
         if delivered := len(report.delivered) - report.rejected:
             self._note("delivered", delivered, None, own)
         if report.rejected:
-            self._say("rejected", f"the backend threw {report.rejected} spans away: {report.message}")
+            self._say("rejected", f"the backend threw {report.rejected} {self._kind} away: {report.message}")
             self._lose(report.rejected, "rejected", own)
         for (_, answer), is_kept in zip(report.refused, kept, strict=True):
-            self._say(answer.reason, f"a span was refused for good: {answer.message}")
+            self._say(answer.reason, f"one of the {self._kind} was refused for good: {answer.message}")
             self._note("quarantined" if is_kept else "dropped", 1, answer.reason, own)
         if report.problem is not None:
             self._failed(report.problem, seconds, bool(report.delivered))
         elif self._attempts.succeeded():
-            logger.warning("otel-agents: the backend takes spans again")
+            logger.warning("otel-agents: the backend takes %s again", self._kind)
         self._memory.notify()
         self._report()
 
     def _keep(self, refused: Entry, answer: Answer) -> bool:
-        return self._disk is not None and dead_letters.write(
-            self._disk.folder, refused, answer.reason, answer.message
-        )
+        if self._disk is None or self._kind != "spans":
+            return False
+        return dead_letters.write(self._disk.folder, refused, answer.reason, answer.message)
 
     def _failed(self, answer: Answer, seconds: float, in_part: bool) -> None:
         if self._attempts.failed(answer, seconds, in_part):
-            logger.warning("otel-agents: spans wait for the backend: %s", answer.message)
+            logger.warning("otel-agents: %s wait for the backend: %s", self._kind, answer.message)
         if self._mode == "spill":
             self.save()
         self._relieve()
@@ -341,7 +349,7 @@ class Outbox:
             self.tally.close(spooled)
         if lost:
             self._note("dropped", lost, "shutdown" if self._disk is None else "disk_failed", True)
-            logger.warning("otel-agents: %d spans could not be sent before the end", lost)
+            logger.warning("otel-agents: %d %s could not be sent before the end", lost, self._kind)
         if self._sender is not None:
             self._sender.close()
         return lost, spooled
@@ -382,7 +390,7 @@ class Outbox:
         if count:
             self._note("dropped", count, reason, own)
             what = "were lost with a process that was killed" if reason == "killed" else f"are lost: {reason}"
-            self._say(reason, f"{count} spans {what} (further ones are only counted)")
+            self._say(reason, f"{count} {self._kind} {what} (further ones are only counted)")
 
     def _say(self, what: str, message: str) -> None:
         if what not in self._said and len(self._said) < 100:

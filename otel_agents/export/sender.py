@@ -65,7 +65,7 @@ class HttpSender:
         headers: of every request.
         timeout: seconds for one request.
         compression: ``gzip`` or ``none``.
-        signal: ``traces`` or ``metrics``; the address says it already.
+        signal: ``traces``, ``metrics`` or ``logs``; the address says it already.
     """
 
     def __init__(
