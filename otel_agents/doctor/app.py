@@ -71,6 +71,27 @@ def settings(subject: Subject, shown: Mapping[str, Mapping[str, str]]) -> Iterat
             yield Finding("settings.warning", "warn", said, fix or "see `otel-agents config`")
 
 
+def files(subject: Subject) -> Iterator[Finding]:
+    """Whether the files that settings name can be used: ``configure()`` refuses to start without them."""
+    from otel_agents.accounting import contracts, plans
+    from otel_agents.config import ConfigError
+
+    found = subject.settings
+    for check, path, load in (
+        ("settings.prices", found.prices_file, contracts.load),
+        ("settings.plans", found.plans_file, plans.load),
+    ):
+        if path is None:
+            continue
+        try:
+            load(found)
+        except ConfigError as error:
+            text = f"{error}; apps with this setting record nothing"
+            yield Finding(check, "fail", text, "correct the file, or unset the variable")
+        else:
+            yield Finding(check, "ok", f"{path} can be used")
+
+
 class _Nowhere:
     endpoint = ""
 

@@ -54,6 +54,7 @@ def examine(
         report.add(_safely(name, work))
 
     make("settings", "settings", lambda: app.settings(subject, shown))
+    make("settings.files", "price and plan files", lambda: app.files(subject))
     make("instrumentations", "instrumentations", app.instrumentations)
     make("spool", "spool", lambda: disk.spool(subject.settings))
     if subject.settings.mode == "disabled":

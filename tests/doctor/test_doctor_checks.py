@@ -64,6 +64,20 @@ def test_a_setting_that_cannot_be_used(doctor: Any) -> None:
     assert found["fix"] == "set both, or OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
+def test_files_that_keep_apps_from_starting(doctor: Any, tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text("[prices.m]\ninput = -1\noutput = 1\n")
+    (tmp_path / "plans.toml").write_text('[plans.copilot]\nfee = 10\nagents = ["copilot"]\n')
+    examined = doctor(
+        "--no-probe",
+        OTEL_AGENTS_PRICES_FILE=str(tmp_path / "prices.toml"),
+        OTEL_AGENTS_PLANS_FILE=str(tmp_path / "plans.toml"),
+    )
+    assert examined.status == 1
+    assert examined.found("settings.prices")["status"] == "fail"
+    assert "prices.m.input must be a number" in examined.found("settings.prices")["text"]
+    assert examined.found("settings.plans")["status"] == "ok"
+
+
 def test_switched_off(doctor: Any) -> None:
     assert doctor(OTEL_SDK_DISABLED="true").found("settings")["fix"] == "unset it"
 
