@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -258,7 +259,7 @@ def _build(settings: Settings, redact: Callable[[str, object], object] | None) -
     if settings.mode == "disabled" and settings.traces_exporter != "console":
         return made
     resource = make_resource(settings, redactor)
-    _add_metrics(made, resource, redactor)
+    _add_metrics(made, resource)
     _add_events(made, resource)
     _add_spans(made, resource, redactor)
     rest = (made.logger_provider, made.meter_provider)
@@ -290,7 +291,20 @@ def make_resource(settings: Settings, redactor: Redactor) -> Resource:
     return Resource(redactor.attributes({**base.attributes, **attributes}), base.schema_url)
 
 
-def _add_metrics(made: Runtime, resource: Resource, redactor: Redactor) -> None:
+def _of_this_process(resource: Resource) -> Resource:
+    """The resource of a forked child: its parent's, but for what tells processes apart.
+
+    Looking everything up anew takes threads, which there are none of at the end of a child.
+    """
+    from opentelemetry.sdk.resources import Resource
+
+    changes: dict[str, Any] = {semconv.SERVICE_INSTANCE_ID: str(uuid.uuid4())}
+    if "process.pid" in resource.attributes:
+        changes["process.pid"] = os.getpid()
+    return Resource({**resource.attributes, **changes}, resource.schema_url)
+
+
+def _add_metrics(made: Runtime, resource: Resource) -> None:
     from opentelemetry import metrics
 
     made.meter_provider = _meter_provider(made.settings, resource)
@@ -298,7 +312,11 @@ def _add_metrics(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     def anew() -> MeterProvider | None:
         from otel_agents import process_metrics
 
-        provider = _meter_provider(made.settings, make_resource(made.settings, redactor))
+        own = _of_this_process(resource)
+        try:
+            provider = _meter_provider(made.settings, own)
+        except RuntimeError:  # at the end of the interpreter there are no new threads: collected once then
+            provider = _meter_provider(made.settings, own, interval=math.inf)
         process_metrics.measure_again(provider)
         return provider
 
@@ -308,8 +326,16 @@ def _add_metrics(made: Runtime, resource: Resource, redactor: Redactor) -> None:
         metrics.set_meter_provider(made.meter_provider)
 
 
-def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider | None:
-    """Pushes by OTLP or is scraped, by mode; None when metrics go nowhere."""
+def _meter_provider(
+    settings: Settings, resource: Resource, interval: float | None = None
+) -> MeterProvider | None:
+    """Pushes by OTLP or is scraped, by mode; None when metrics go nowhere.
+
+    Args:
+        settings: where to.
+        resource: of this process.
+        interval: seconds between two pushes; by default the settings'.
+    """
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
@@ -321,7 +347,7 @@ def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider | N
     reader: MetricReader
     exporter = exporters.metric_exporter(settings)
     if exporter is not None:
-        milliseconds = settings.metric_interval * 1000
+        milliseconds = (settings.metric_interval if interval is None else interval) * 1000
         reader = PeriodicExportingMetricReader(
             OwnProcess(KeepsExemplars(keep_last(exporter, settings))), export_interval_millis=milliseconds
         )

@@ -255,7 +255,7 @@ class Settings:
         secret=True,
         help="further projects for `context(project=...)`: a TOML or JSON file of [name] tables with "
         "public_key, secret_key and base_url (docs/processes.md)",
-        example="projects.toml",
+        example='{"a": {"public_key": "pk-lf-...", "secret_key": "sk-lf-..."}}',
     )
 
     service_name: str = _setting(
