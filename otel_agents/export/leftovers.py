@@ -105,15 +105,6 @@ def files(folder: Path, kind: str = "") -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def traces_of_others(folder: Path) -> bool:
-    """Whether other processes may have left spans in ``folder``, or the count of what they took with them."""
-    try:
-        with os.scandir(folder) as found:
-            return any(one.name.startswith("spans-") for one in found)
-    except OSError:
-        return False
-
-
 def size_of(folder: Path, besides: Path | None = None) -> int:
     """Bytes of the files in ``folder``, but for the file ``besides`` and its journal."""
     total = 0

@@ -25,7 +25,7 @@ from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.memory import Memory
 from otel_agents.export.sender import Answer, Sender
-from otel_agents.export.tally import Tally, collect
+from otel_agents.export.tally import Tally, collect, is_any_left
 from otel_agents.export.trim import trimmed
 
 logger = logging.getLogger(__name__)
@@ -183,11 +183,8 @@ class Outbox:
 
     def start_for_leftovers(self) -> None:
         """Starts the sending thread if there are files that other processes may have left."""
-        if self._folder is not None:
-            found = leftovers.traces_of_others(self._folder)
-        else:
-            found = self._disk is not None and bool(leftovers.files(self._disk.folder, self._kind))
-        if found:
+        files = self._disk is not None and bool(leftovers.files(self._disk.folder, self._kind))
+        if files or (self._folder is not None and is_any_left(self._folder)):
             self.start()
 
     def _run(self) -> None:

@@ -139,6 +139,16 @@ def collect(folder: Path) -> int:
     return lost
 
 
+def is_any_left(folder: Path) -> bool:
+    """Whether there is the tally of a process that is gone."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob("spans-*.lock"):
+            if path.stat().st_size >= _SIZE and (lock := locks.take_file(path)) is not None:
+                locks.release(lock)
+                return True
+    return False
+
+
 def _collect(path: Path) -> int:
     try:
         # Without a size it is a lock that is just being taken: not to be touched.
