@@ -30,17 +30,23 @@ _BEGINNINGS: Final = (
     ("ollama", "ollama"),
 )
 
+#: Who serves models of others, and bills what they say.
+_HOSTS: Final = frozenset({"github", "groq", "perplexity", "ollama"})
+
 UNKNOWN: Final = "unknown"
 
 
 def provider_of(agent: str | None, model: str | None) -> str:
-    """The provider of an agent, by its name, else by its model's; ``unknown`` when neither says.
+    """The provider of an agent, by its model's name, else by its own; ``unknown`` when neither says.
 
-    The agent comes first: Copilot bills what its models say, whoever made them.
+    A host comes before the maker of its models: Copilot bills what they say, whoever made them.
     """
-    for name in (agent, model):
-        plain = (name or "").lower().rpartition("/")[2]
-        for beginning, provider in _BEGINNINGS:
-            if plain.startswith(beginning):
-                return provider
-    return UNKNOWN
+    serving, made_by = _known(agent), _known(model)
+    if serving in _HOSTS:
+        return serving or UNKNOWN
+    return made_by or serving or UNKNOWN
+
+
+def _known(name: str | None) -> str | None:
+    plain = (name or "").lower().rpartition("/")[2]
+    return next((provider for beginning, provider in _BEGINNINGS if plain.startswith(beginning)), None)
