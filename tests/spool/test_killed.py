@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fault_proxy import Fault, FaultProxy
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from outlets import MakeOutlet, Outlet, span
 from parts import wait_for
 from stub_backend import StubBackend
@@ -71,6 +72,41 @@ def test_what_was_in_memory_alone_is_counted_by_the_next(
     again.outbox.start()
     time.sleep(0.2)
     assert not again.counts, "once is enough"
+
+
+def lost_by_metrics(backend: StubBackend) -> dict[str, int]:
+    """What Prometheus would know: spans by the reason for which they were lost."""
+    found: dict[str, int] = {}
+    for request in backend.requests:
+        if request.path.endswith("/v1/metrics"):
+            for resource in ExportMetricsServiceRequest.FromString(request.body).resource_metrics:
+                for metric in (one for scope in resource.scope_metrics for one in scope.metrics):
+                    if metric.name == "otel_agents.export.spans":
+                        for point in metric.sum.data_points:
+                            labels = {one.key: one.value.string_value for one in point.attributes}
+                            if labels["outcome"] == "dropped":
+                                found[labels["reason"]] = point.as_int or int(point.as_double)
+    return found
+
+
+def test_the_count_is_in_the_next_ones_metrics(backend: StubBackend, proxy: FaultProxy, root: Path) -> None:
+    proxy.fault = Fault("hang")
+    run(ENDED + KILL, proxy.url, root)
+    proxy.fault = Fault()
+    code = """
+import sys, time, otel_agents
+otel_agents.configure(otlp_endpoint=sys.argv[1], logs_exporter="none", metric_interval=0.2)
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, proxy.url],
+        env={**os.environ, "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"},
+    )
+    try:
+        wait_for(lambda: lost_by_metrics(backend) == {"killed": 7}, "the metric")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_what_was_on_disk_is_sent_and_the_rest_counted(
