@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from otel_agents.export.inventory import Contents
     from otel_agents.export.sender import Sender
 
+#: What a file's kind is called.
+_KINDS = {"spans": "spans", "scores": "scores", "logs": "events", "metrics": "last metrics"}
 #: Dead letters that are listed one by one.
 _LISTED = 20
 #: Seconds that scores get to be sent.
@@ -49,7 +52,8 @@ def show(
         print("nothing waits on disk")
         return
     for one in found:
-        _print(one)
+        if one.files or one.dead:
+            _print(one)
 
 
 def retry() -> None:
@@ -137,8 +141,11 @@ def _print(one: Contents) -> None:
             continue
         oldest = min((file.oldest for file in files if file.oldest), default=None)
         age = f", oldest {_ago(oldest)}" if oldest else ""
-        kinds = {kind: sum(file.count for file in files if file.kind == kind) for kind in ("spans", "scores")}
-        what = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count) or "nothing readable"
+        counts = Counter({name: 0 for name in _KINDS.values()})
+        for file in files:
+            counts[_KINDS.get(file.kind, file.kind)] += file.count
+        what = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+        what = what or "nothing readable"
         size = sum(file.size for file in files)
         print(f"  {state:<8} {len(files)} files, {what}, {size / 1024:.0f} KiB{age}")
     for letter in one.dead[-_LISTED:]:
