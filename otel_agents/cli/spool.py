@@ -141,7 +141,7 @@ def _print(one: Contents) -> None:
             continue
         oldest = min((file.oldest for file in files if file.oldest), default=None)
         age = f", oldest {_ago(oldest)}" if oldest else ""
-        counts = Counter({name: 0 for name in _KINDS.values()})
+        counts = Counter(dict.fromkeys(_KINDS.values(), 0))
         for file in files:
             counts[_KINDS.get(file.kind, file.kind)] += file.count
         what = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
