@@ -15,18 +15,14 @@ STEP = "$__interval"
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
-    made = panels.board(
+    return panels.board(
         "otel-agents-agents",
         "Agents and tools",
         "Runs of agents, their tools, and how the orchestrator chooses between them.",
         ("agent", "task_type"),
+        {"Runs": _runs(), "Tools": _tools(), "Orchestration": _orchestration()},
         since="now-24h",
     )
-    for row, content in (("Runs", _runs()), ("Tools", _tools()), ("Orchestration", _orchestration())):
-        made.with_row(dashboard.Row(row))
-        for panel in content:
-            made.with_panel(panel)
-    return made
 
 
 def _runs() -> list[object]:

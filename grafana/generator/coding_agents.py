@@ -16,18 +16,14 @@ STEP = "$__interval"
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
-    made = panels.board(
+    return panels.board(
         "otel-agents-coding",
         "Coding agents",
         "Command-line agents: runs that we started, and what the programs count of themselves.",
         ("agent", "model", "task_type"),
+        {"Runs": _runs(), "By the agents' own account": _own()},
         since="now-24h",
     )
-    for row, content in (("Runs", _runs()), ("By the agents' own account", _own())):
-        made.with_row(dashboard.Row(row))
-        for panel in content:
-            made.with_panel(panel)
-    return made
 
 
 def _runs() -> list[object]:

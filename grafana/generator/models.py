@@ -24,19 +24,14 @@ STEP = "$__interval"
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
-    made = panels.board(
+    return panels.board(
         "otel-agents-models",
         "Models and cost",
         "Requests, tokens, cost and speed of model calls.",
         ("agent", "model", "task_type"),
+        {"Totals": _totals(), "Cost": _cost(), "Tokens": _tokens(), "Speed": _speed()},
         since="now-24h",
     )
-    rows = {"Totals": _totals(), "Cost": _cost(), "Tokens": _tokens(), "Speed": _speed()}
-    for row, content in rows.items():
-        made.with_row(dashboard.Row(row))
-        for panel in content:
-            made.with_panel(panel)
-    return made
 
 
 def _totals() -> list[object]:

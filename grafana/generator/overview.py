@@ -14,17 +14,20 @@ RANGE = "$__range"
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
-    made = panels.board(
+    return panels.board(
         "otel-agents-overview",
         "Agents overview",
         "Tasks, cost and quality of agents beside processor, memory and latency.",
         ("agent", "model", "task_type"),
+        {"Tasks": _tasks(), "System": system()},
         since="now-24h",
     )
+
+
+def _tasks() -> list[object]:
     failed = increase_in(metrics.TASK_COUNT, RANGE, status="error")
     done = increase_in(metrics.TASK_COUNT, RANGE)
-    made.with_row(dashboard.Row("Tasks"))
-    for panel in (
+    return [
         panels.figure("Tasks", "Tasks that ended in the time range.", COUNT, done, decimals=0),
         panels.figure(
             "Tasks per hour",
@@ -109,9 +112,6 @@ def build() -> dashboard.Dashboard:
             quantile(0.95, metrics.AGENT_DURATION, RANGE),
             decimals=1,
         ),
-    ):
-        made.with_panel(panel)
-    for panel in (
         panels.graph(
             "Tasks per hour by agent",
             "Each point counts the hour before it.",
@@ -145,12 +145,7 @@ def build() -> dashboard.Dashboard:
                 exemplars=True,
             ),
         ),
-    ):
-        made.with_panel(panel)
-    made.with_row(dashboard.Row("System"))
-    for panel in system():
-        made.with_panel(panel)
-    return made
+    ]
 
 
 def system() -> list[object]:

@@ -5,7 +5,7 @@ The local preview (``otel-agents dashboards preview``) draws these kinds and no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -209,11 +209,18 @@ def _target(query: Query, ref: str, *, instant: bool, as_table: bool = False) ->
 
 
 def board(
-    uid: str, title: str, description: str, variables: Sequence[str], *, since: str
+    uid: str,
+    title: str,
+    description: str,
+    variables: Sequence[str],
+    rows: Mapping[str, Sequence[Any]],
+    *,
+    since: str,
 ) -> dashboard.Dashboard:
-    """An empty dashboard with the variables that every one has, and those of ``variables``.
+    """A dashboard with the variables that every one has, and those of ``variables``.
 
     Args:
+        rows: title and panels of each row, from the top.
         variables: of ``agent``, ``model`` and ``task_type``.
         since: where the time range starts, such as ``now-24h``.
     """
@@ -270,6 +277,10 @@ def board(
         .description("Where the links go: the address of the project in Langfuse")
         .default_value("http://127.0.0.1:3000")
     )
+    for row, shown in rows.items():
+        made.with_row(dashboard.Row(row))
+        for panel in shown:
+            made.with_panel(panel)
     return made
 
 

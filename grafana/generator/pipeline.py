@@ -18,19 +18,14 @@ STEP = "$__interval"
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
-    made = panels.board(
+    return panels.board(
         "otel-agents-pipeline",
         "Pipeline health",
         "What became of every span on its way: application, Collector, bridge, Langfuse, Prometheus.",
         (),
+        {"Applications": _apps(), "Collector": _collector(), "Bridge and scrapes": _rest()},
         since="now-6h",
     )
-    rows = {"Applications": _apps(), "Collector": _collector(), "Bridge and scrapes": _rest()}
-    for row, content in rows.items():
-        made.with_row(dashboard.Row(row))
-        for panel in content:
-            made.with_panel(panel)
-    return made
 
 
 def _apps() -> list[object]:

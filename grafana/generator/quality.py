@@ -17,18 +17,14 @@ VERSION = ("prompt_version",)
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
-    made = panels.board(
+    return panels.board(
         "otel-agents-quality",
         "Quality and experiments",
         "How good the work is, by agent, prompt version and variant.",
         ("agent", "model", "task_type"),
+        {"Scores": _scores(), "Experiments": _experiments(), "Tokens": _tokens()},
         since="now-7d",
     )
-    for row, content in (("Scores", _scores()), ("Experiments", _experiments()), ("Tokens", _tokens())):
-        made.with_row(dashboard.Row(row))
-        for panel in content:
-            made.with_panel(panel)
-    return made
 
 
 def _scores() -> list[object]:

@@ -23,7 +23,7 @@ from otel_agents.budgets import gate
 from otel_agents.budgets.budget import BadBudget
 from otel_agents.budgets.errors import LoopStopped
 from otel_agents.tracing.events import event
-from otel_agents.tracing.scopes import AgentRun, agent_run, detach
+from otel_agents.tracing.scopes import AgentRun, agent_run, leave
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -103,14 +103,7 @@ class guard:
         exc: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        # One object may be entered by several tasks and threads: each leaves what is current for it.
-        entered, current = self._entered, otel_context.get_current()
-        for index in range(len(entered) - 1, -1, -1):
-            if entered[index][0] is current:
-                detach(entered.pop(index)[1])
-                return
-        if entered:
-            detach(entered.pop()[1])
+        leave(self._entered)
 
     async def __aenter__(self) -> guard:
         return self.__enter__()

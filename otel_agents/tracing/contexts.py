@@ -28,6 +28,7 @@ from otel_agents.tracing.scopes import (
     detach,
     inside_run,
     labels,
+    leave,
     scope,
 )
 from otel_agents.values.attributes import attributes_of
@@ -134,14 +135,7 @@ class context:
         exc: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        # One object may be entered by several tasks and threads: each leaves what is current for it.
-        entered, current = self._entered, otel_context.get_current()
-        for index in range(len(entered) - 1, -1, -1):
-            if entered[index][0] is current:
-                detach(entered.pop(index)[1])
-                return
-        if entered:
-            detach(entered.pop()[1])
+        leave(self._entered)
 
     async def __aenter__(self) -> context:
         return self.__enter__()

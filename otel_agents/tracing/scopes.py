@@ -189,6 +189,23 @@ def inside_run(outer: Scope, run: AgentRun) -> Scope:
     return Scope({**outer.attributes, semconv.AGENT_NAME: run.name}, outer.labels, run)
 
 
+def leave(entered: list[tuple[Context, object]]) -> None:
+    """Ends the entering of a context that is the current one, else the last one, and forgets it.
+
+    One object may be entered by several tasks and threads: each leaves what is current for it.
+
+    Args:
+        entered: contexts that were attached, with the tokens of that.
+    """
+    current = otel_context.get_current()
+    for index in range(len(entered) - 1, -1, -1):
+        if entered[index][0] is current:
+            detach(entered.pop(index)[1])
+            return
+    if entered:
+        detach(entered.pop()[1])
+
+
 def detach(token: Any) -> None:
     """Goes back to the context before ``token``, where that is possible.
 
