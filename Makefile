@@ -1,5 +1,6 @@
 # make demo   a real agent run through a real Collector into the local Langfuse backend and Prometheus
 # make test   everything; ARGS="tests/config -k dotenv" for some of it
+# make chaos  random faults over apps, Collector and backend; SEEDS=50 runs each scenario 50 times
 # make secrets   passwords and keys for collector/docker-compose.yaml, once, in collector/.env
 # The first two set up what they need on first use: .venv from requirements.lock, by hash.
 
