@@ -138,6 +138,8 @@ class Runtime:
         #: Makes the meter provider anew, for a forked child; set by ``setup``.
         self.make_meter_provider: Callable[[], MeterProvider | None] | None = None
         self._forked = False
+        #: The meter provider has no thread of its own, which would collect once more at its end.
+        self.collect_last = False
         #: What shuts the providers down; made by ``setup``.
         self.endings: list[Ending] = []
 

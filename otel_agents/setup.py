@@ -210,6 +210,8 @@ def _stop(made: Runtime, timeout: float) -> FlushResult:
             ending.wait(left())
     else:
         rest = [one for one in (made.logger_provider, made.meter_provider) if one is not None]
+        if made.collect_last and made.meter_provider is not None:
+            _within(left(), made.meter_provider.force_flush)
         _within(left(), *(provider.shutdown for provider in rest))
     last_metrics.save_last()
     runtime.replace(None)
@@ -317,6 +319,7 @@ def _add_metrics(made: Runtime, resource: Resource) -> None:
             provider = _meter_provider(made.settings, own)
         except RuntimeError:  # at the end of the interpreter there are no new threads: collected once then
             provider = _meter_provider(made.settings, own, interval=math.inf)
+            made.collect_last = True
         process_metrics.measure_again(provider)
         return provider
 

@@ -39,6 +39,7 @@ def environment(tmp_path: Path, backend: StubBackend) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
         "OTEL_AGENTS_SPOOL_DIR": str(tmp_path / "spool"),
         "OTEL_AGENTS_DOTENV": "off",
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of a fork beside threads, from 3.12 on
         "OTEL_BSP_SCHEDULE_DELAY": "60000",
         "OTEL_METRIC_EXPORT_INTERVAL": "60000",
     }
