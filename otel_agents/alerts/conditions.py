@@ -74,6 +74,7 @@ def _cost(found: Rollup, limit: float, window: Window) -> Reading:
     outside = [call.cost for call in found.outside if call.cost is not None]
     cost = math.fsum([*(task.cost for task in found.tasks), *outside])
     unpriced = sum(task.unpriced for task in found.tasks)
+    unpriced += sum(call.cost is None and call.tokens > 0 for call in found.outside)
     text = f"Cost of {window.label} is {cost:.2f} USD ({_limit('more', cost > limit)} {limit:g})"
     if unpriced:
         text += f"; {unpriced} model call(s) without a price are not in it"

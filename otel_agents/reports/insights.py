@@ -100,8 +100,8 @@ def _dearest(work: Sequence[Work]) -> list[Insight]:
     rows.sort(key=lambda row: (-row["metered"], row["task_type"]))
     top = [row for row in rows[:_DEAREST] if row["metered"]]
     named = ", ".join(
-        f"{row['task_type']} {words.money(row['metered'])} ({words.share(row['share'])}; {row['tasks']} "
-        f"tasks at {words.money(row['metered_mean'])})"
+        f"{row['task_type']} {words.money(row['metered'])} ({words.share(row['share'])}; "
+        f"{words.counted(row['tasks'], 'task')} at {words.money(row['metered_mean'])})"
         for row in top
     )
     return [Insight("dearest_task_types", f"Dearest task types: {named}.", {"task_types": top})]

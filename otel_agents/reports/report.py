@@ -316,13 +316,13 @@ def _notes(
             if call.cost is None and call.tokens > 0
         }
         notes.append(
-            f"{unpriced} model calls have no price ({', '.join(sorted(models))}): the true cost is higher; "
-            "see `otel-agents prices check`."
+            f"{words.counted(unpriced, 'model call')} without a price ({', '.join(sorted(models))}): the "
+            "true cost is higher; see `otel-agents prices check`."
         )
     if outside:
         notes.append(
-            f"{len(outside)} model calls of {outside_cost:.4f} USD belong to no task; they are in the total "
-            "and in the groups by model alone."
+            f"In no task: {words.counted(len(outside), 'model call')} of {outside_cost:.4f} USD, counted in "
+            "the total and in the groups by model alone."
         )
     if tasks:
         if days < 1:

@@ -51,6 +51,11 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}"
 
 
+def counted(number: int, what: str) -> str:
+    """``1 task``, ``1,523 tasks``."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def change(value: float | None) -> str:
     """``+0.050``."""
     return NONE if value is None else f"{value:+.3f}"

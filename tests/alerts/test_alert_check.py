@@ -17,7 +17,9 @@ from alert_receivers import mail_server, webhook
 from parts import free_port
 from tasks_rig import add_task, environment_for
 
+from otel_agents.alerts.conditions import Thresholds, Window, readings
 from otel_agents.alerts.told import Told, remembered
+from otel_agents.langfuse.tasks import Call, Rollup
 from otel_agents.local.options import LocalOptions
 from otel_agents.local.server import Running, running
 
@@ -216,6 +218,19 @@ def test_a_broken_memory_is_set_aside(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("alerts.json.broken-*"))) == 1
     with remembered(tmp_path, now) as told:
         assert told.since("a", now)
+
+
+def test_calls_without_a_price_are_told_of_whether_in_a_task_or_not() -> None:
+    now = datetime.now(UTC)
+    outside = [
+        Call("house-model", now, 1.0, cost, tokens, 0, tokens, failed=False)
+        for cost, tokens in ((None, 5), (0.25, 5), (None, 0))
+    ]
+    window = Window(now - timedelta(days=1), now, "today")
+    thresholds = Thresholds(cost=5.0)
+    [found] = readings(Rollup([], outside), thresholds, window)
+    assert found.value == 0.25
+    assert "1 model call(s) without a price" in found.text
 
 
 def test_what_is_long_past_is_forgotten(tmp_path: Path) -> None:
