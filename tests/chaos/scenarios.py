@@ -141,9 +141,8 @@ def thrown_away(rig: Rig) -> None:
         kind = {"content_type": "application/x-protobuf"}
         return answer(200, said.SerializeToString(), **kind)
 
-    process = rig.start()
-    rig.play(PASS)
     rig.proxy.fault = some
+    process = rig.start()
     wait_for(lambda: times, "a request")
     rig.proxy.fault = PASS
     assert rig.end(process) == 0
