@@ -24,6 +24,7 @@ SMALL = [
     ("agent",),
     ("gateway",),
     ("metrics-otlp",),
+    ("projects",),
     ("gateway", "metrics-otlp"),
     ("gateway", "tail-sampling"),
     ("gateway", "tail-sampling", "metrics-otlp"),
