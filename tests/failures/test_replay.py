@@ -374,7 +374,8 @@ def test_by_a_registered_runner(
     assert after["cost"] == pytest.approx(sum(row.total_cost or 0 for row in rows))
     assert 0 < after["cost"] < 1
     assert replay(old, "--agent", "nobody").err.startswith(
-        "error: no runner for 'nobody' (registered: gemini); give --command such as 'nobody -p {prompt}'"
+        "error: no runner for 'nobody' (registered: claude, codex, copilot, gemini); "
+        "give --command such as 'nobody -p {prompt}'"
     )
 
 
