@@ -142,7 +142,6 @@ def test_sending_scores_is_not_traced(backend: Running, tmp_path: Path) -> None:
     code = """
 import sys, httpx, otel_agents
 from opentelemetry import trace
-from parts import wait_for
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
