@@ -42,6 +42,8 @@ _VENDORS: Final = {
 }
 #: Providers that pass calls on to others at the others' prices; ``openai`` also stands for unknown hosts.
 _ROUTERS: Final = frozenset({"github", "litellm", "openai", "openrouter", "perplexity", "vercel"})
+#: Servers of one's own: a model has no price there, and a name that resembles a sold one means nothing.
+SELF_HOSTED: Final = frozenset({"llama.cpp", "lm_studio", "localai", "ollama", "sglang", "tgi", "vllm"})
 #: Models that only their maker sells, and its partners at the maker's prices.
 _FAMILIES: Final = (
     (re.compile(r"claude-"), "anthropic"),
@@ -65,7 +67,7 @@ _OPAQUE: Final = (
 )  # fmt: skip
 
 
-def candidates(provider: str, model: str) -> tuple[tuple[str, str], ...]:
+def candidates(provider: str, model: str, *, listed: bool = True) -> tuple[tuple[str, str], ...]:
     """Pairs of provider and model to look up instead, best first; without the given pair itself.
 
     Pure: it does not look whether there is a price.
@@ -73,6 +75,9 @@ def candidates(provider: str, model: str) -> tuple[tuple[str, str], ...]:
     Args:
         provider: the price library's id of the provider, such as ``aws`` or ``openrouter``.
         model: the name in the request or the response.
+        listed: whether the price library knows the provider. Of one that it does not (a gateway, say) only
+            models count that nobody but their maker sells: Langfuse prices those by their names, and the
+            two have to agree.
 
     >>> candidates("openai", "gpt-9-2031-01-31")
     (('openai', 'gpt-9'), ('openai', 'gpt-9-latest'))
@@ -80,7 +85,7 @@ def candidates(provider: str, model: str) -> tuple[tuple[str, str], ...]:
     given = (provider, model)
     model = unquote(model.strip()).lower()
     found: dict[tuple[str, str], None] = {}
-    for owner, name in _names(provider, model):
+    for owner, name in _names(provider, model) if listed else _closed(model):
         for spelling in _spellings(name):
             if spelling and (owner, spelling) != given:
                 found.setdefault((owner, spelling))
@@ -107,6 +112,12 @@ def _names(provider: str, model: str) -> Iterator[tuple[str, str]]:
         yield provider, model
         if provider in _ROUTERS:
             yield from _routed(provider, model)
+
+
+def _closed(model: str) -> Iterator[tuple[str, str]]:
+    """The maker of a model that only its maker sells, with or without a vendor before the name."""
+    name = model.rpartition("/")[2]
+    yield from ((maker, name) for family, maker in _FAMILIES if family.match(name))
 
 
 def _spellings(name: str) -> Iterator[str]:

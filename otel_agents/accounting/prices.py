@@ -20,7 +20,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from otel_agents.accounting import contracts
-from otel_agents.accounting.aliases import candidates
+from otel_agents.accounting.aliases import SELF_HOSTED, candidates
 from otel_agents.accounting.metered import MeteredUsage
 from otel_agents.accounting.record import NO_MODEL, NO_SPLIT, NO_USAGE, UNKNOWN_MODEL, CallRecord
 from otel_agents.accounting.usage import Usage
@@ -142,13 +142,22 @@ def _aliases(named: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 @lru_cache(_CARD_LIMIT)
 def _known_alias(provider: str, model: str, period: int) -> tuple[str, str] | None:
     """``period`` only makes the answer forgotten when prices may have changed."""
-    for candidate in candidates(provider, model):
+    for candidate in candidates(provider, model, listed=_is_listed(provider)):
         try:
             _is_plain(*candidate)
         except _Unpriced:
             continue
         return candidate
     return None
+
+
+def _is_listed(provider: str) -> bool:
+    """Whether the price library knows the provider, or it serves models on one's own machines."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    if provider in SELF_HOSTED:
+        return True  # whatever the model is called there, nobody bills it
+    return any(one.id == provider or one.id.startswith(f"{provider}_") for one in get_snapshot().providers)
 
 
 def warm_up() -> None:

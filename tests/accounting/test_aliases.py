@@ -72,6 +72,9 @@ def cost_of(provider: str, model: str, usage: Usage = THOUSAND_OF_EACH) -> float
         ("gcp.vertex_ai", "google/gemini-2.5-flash", ("gcp.gemini", "gemini-2.5-flash")),
         ("gcp.gemini", "models/gemini-2.5-pro", ("gcp.gemini", "gemini-2.5-pro")),
         ("gcp.vertex_ai", "claude-haiku-4-5@20991231", ("anthropic", "claude-haiku-4-5")),
+        # Gateways that the price library does not know, and models that only their makers sell.
+        ("our-gateway", "gpt-4o-mini", ("openai", "gpt-4o-mini")),
+        ("our-gateway", "anthropic/claude-haiku-4-5", ("anthropic", "claude-haiku-4-5")),
         (
             "gcp.vertex_ai",
             "publishers/anthropic/models/claude-sonnet-4-5@20250929",

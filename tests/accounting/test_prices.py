@@ -114,7 +114,10 @@ def test_a_known_cost_stays() -> None:
         ({"usage": None}, "no_usage"),
         ({"usage": Usage(1, 1), "request_model": None}, "no_model"),
         ({"usage": Usage(1, 1), "request_model": "a-model-nobody-sells"}, "unknown_model"),
-        ({"usage": Usage(1, 1), "provider": "a-provider-nobody-knows"}, "unknown_model"),
+        (
+            {"usage": Usage(1, 1), "provider": "a-provider-nobody-knows", "request_model": "llama-3-8b"},
+            "unknown_model",
+        ),
         ({"usage": None, "error_type": "429"}, None),  # nothing was billed
     ],
 )
