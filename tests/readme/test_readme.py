@@ -205,6 +205,7 @@ def test_direct_mode(app: Path, tmp_path: Path, model_environment: dict[str, str
         }
         assert set(found) == {
             "chat gpt-4o-mini",
+            "chat llama-3.1-8b",
             "invoke_agent claude",
             "read_file",
             "agent_selection",
