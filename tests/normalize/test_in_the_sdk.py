@@ -10,11 +10,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from otel_agents.assembly import edge
 from otel_agents.config import resolve
 from otel_agents.normalize.dialects import DIALECTS
 from otel_agents.normalize.kinds import at_end
 from otel_agents.privacy import Redactor
-from otel_agents.setup import _edge
 
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
 CALL = {
@@ -38,7 +38,7 @@ def sent(
     provider.get_tracer(scope).start_span("ChatCompletion", attributes=given).end()
     resolved = resolve({"mode": "collector", "otlp_endpoint": "http://127.0.0.1:1", **settings})
     [span] = kept.get_finished_spans()
-    return _edge(resolved, Redactor.from_settings(resolved))(span)
+    return edge(resolved, Redactor.from_settings(resolved))(span)
 
 
 def test_towards_a_collector() -> None:

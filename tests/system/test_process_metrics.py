@@ -18,12 +18,12 @@ import json, os, sys
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 import otel_agents
-from otel_agents import metrics, runtime, setup
+from otel_agents import assembly, metrics, runtime
 readers = []
 def provider(settings, resource):
     readers.append(InMemoryMetricReader())
     return MeterProvider(metric_readers=[readers[-1]], resource=resource)
-setup._meter_provider = provider
+assembly._meter_provider = provider
 def start():
     otel_agents.configure(mode="collector")
     runtime.current().settle()
