@@ -64,8 +64,8 @@ class Probe:
 
 def send(settings: Settings, spans: bool, counts: bool) -> Probe:
     """Sends the span and the count. Never raises."""
-    from otel_agents.privacy import Redactor
     from otel_agents.assembly import make_resource
+    from otel_agents.privacy import Redactor
 
     resource = make_resource(settings, Redactor.from_settings(settings))
     probe = Probe(instance=str(resource.attributes[semconv.SERVICE_INSTANCE_ID]))
