@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from generator import panels
 from generator.panels import COUNT, NUMBER, SHARE, Query, Steps
-from generator.queries import increase_in
+from generator.queries import increase_in, select
 from otel_agents import metrics
 
 RANGE = "$__range"
@@ -52,6 +52,13 @@ def _apps() -> list[object]:
             f"{increase_in(metrics.LABEL_OVERFLOW, RANGE)} or vector(0)",
             steps=Steps(1, 1000),
             decimals=0,
+        ),
+        panels.graph(
+            "Spans that wait",
+            "Ended spans that are not delivered yet; on disk while the backend does not answer.",
+            COUNT,
+            Query(f"sum({select(metrics.EXPORT_QUEUE)})", "in memory"),
+            Query(f"sum({select(metrics.SPOOL_SPANS)})", "on disk"),
         ),
         panels.graph(
             "Spans by outcome",

@@ -300,7 +300,21 @@ QUALITY: dict[tuple[str, str], Expected] = {
         total(metrics.TASK_COUNT, HOUR, A, status="success"),
     ),
 }
+
+
+def _in_every_process(definition: Definition, value: float) -> Expected:
+    """A gauge that every process of the workload sets to the same."""
+
+    def expected(view: View) -> Values:
+        processes = {one.labels.get("instance") for one in view.of(definition, DAY)}
+        return {NOTHING: value * len(processes)}
+
+    return expected
+
+
 PIPELINE: dict[tuple[str, str], Expected] = {
+    ("Spans that wait", "A"): _in_every_process(metrics.EXPORT_QUEUE, 3),
+    ("Spans that wait", "B"): _in_every_process(metrics.SPOOL_SPANS, 2),
     ("Spans lost", "A"): total(metrics.EXPORT_SPANS, "range", outcome="dropped"),
     ("Spans delivered", "A"): total(metrics.EXPORT_SPANS, "range", outcome="delivered"),
     ("Label values beyond the limit", "A"): total(metrics.LABEL_OVERFLOW),

@@ -228,6 +228,9 @@ def task(count: Instruments, chance: random.Random) -> None:
     count.count(metrics.BUDGET_LIMIT, 30, {"budget": "team", "period": "monthly"})
     count.count(metrics.BUDGET_SPENT, 24, {"budget": "team", "period": "monthly"})
     count.count(metrics.PLAN_FEE, 10, {"plan": "copilot"})
+    count.count(metrics.EXPORT_QUEUE, 3, {})
+    count.count(metrics.SPOOL_SPANS, 2, {})
+    count.count(metrics.SPOOL_BYTES, 2000, {})
 
 
 def call(chance: random.Random, agent: str, labels: Mapping[str, str]) -> CallRecord:

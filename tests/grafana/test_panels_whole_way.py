@@ -34,7 +34,7 @@ OURS = [
     for target in targets(board)
     if not any(name in target.expression for name in FOREIGN)
     # What this process itself has told in the meantime is not in the ledger of the app.
-    and "otel_agents_export_spans" not in target.expression
+    and "otel_agents_export_" not in target.expression
 ]
 
 
