@@ -1,10 +1,7 @@
 """PromQL, each idiom written once.
 
-Agents run a few dozen tasks an hour, often in processes that live for seconds. ``increase()`` misses the
-first value of a new series and extrapolates the rest, so every "how many in this window" is asked with
-:func:`increase_in` instead: since ``service.instance.id`` is new for every process, a series of ours never
-resets, and what it counted in a window is its last value less the last value from before the window, or
-less nothing when it is newer than the window.
+"How many in this window" is asked with :func:`increase_in`; ``otel_agents/promql.py`` says why not with
+``increase()``.
 """
 
 from __future__ import annotations
@@ -15,10 +12,7 @@ from typing import Final
 from otel_agents import metrics, semconv
 from otel_agents.export.prometheus_names import label_name, metric_name
 from otel_agents.metrics import Definition
-
-#: How far before a window a series is looked for. It bridges gaps between scrapes; the Collector stops
-#: serving a series after two hours without news.
-LOOK_BACK: Final = "1d"
+from otel_agents.promql import grown
 
 #: Dashboard variables, and the label that each of them filters.
 ENVIRONMENT: Final = ("environment", "deployment_environment_name")
@@ -69,12 +63,6 @@ def select(definition: Definition, suffix: str = "", *, variables: bool = True, 
 def total(expression: str, by: Sequence[str] = ()) -> str:
     """The sum over everything but the labels ``by``."""
     return f"sum by ({', '.join(by)}) ({expression})" if by else f"sum({expression})"
-
-
-def grown(selector: str, window: str) -> str:
-    """What each series of ``selector`` has grown by in ``window``, new series from zero."""
-    now = f"last_over_time({selector}[{window}])"
-    return f"({now} - (last_over_time({selector}[{LOOK_BACK}] offset {window}) or {now} * 0))"
 
 
 def increase_in(

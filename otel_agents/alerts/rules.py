@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Final
 from otel_agents import metrics, semconv
 from otel_agents.export.prometheus_names import label_name, metric_name
 from otel_agents.metrics import Definition
+from otel_agents.promql import grown
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
 
 _WINDOW: Final = "1d"
-#: How far before the window a series is looked for; it bridges gaps between scrapes.
-_LOOK_BACK: Final = "1d"
 _RUNBOOKS: Final = "docs/runbooks.md"
 #: A share or a mean of fewer tasks than this tells nothing.
 _FEWEST: Final = 5
@@ -96,12 +95,7 @@ def rules_file(settings: Settings) -> str:
 
 
 def _counted(definition: Definition, suffix: str = "", where: str = "") -> str:
-    """How much a counter grew in the window, a series that is new in it counted from zero.
-
-    ``increase()`` would miss the first value of every series, and a process of an agent often has no
-    second one. A series of ours never resets: each process has an instance id of its own.
-    """
+    """How much a counter grew in the window, a series that is new in it counted from zero."""
     name = metric_name(definition.name, definition.unit, definition.kind) + suffix
     series = f"{name}{{{where}}}" if where else name
-    now = f"last_over_time({series}[{_WINDOW}])"
-    return f"sum(({now} - (last_over_time({series}[{_LOOK_BACK}] offset {_WINDOW}) or {now} * 0)))"
+    return f"sum({grown(series, _WINDOW)})"

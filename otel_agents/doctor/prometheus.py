@@ -12,6 +12,7 @@ from otel_agents import metrics
 from otel_agents.doctor.findings import Finding
 from otel_agents.doctor.web import Unreachable, ask, place
 from otel_agents.export.prometheus_names import metric_name
+from otel_agents.promql import grown
 
 if TYPE_CHECKING:
     from otel_agents.doctor.subject import Subject
@@ -203,11 +204,8 @@ def exported(server: Prometheus) -> Iterator[Finding]:
     """What became of the apps' spans in the last day, as they have counted it themselves."""
     one = metrics.EXPORT_SPANS
     name = metric_name(one.name, one.unit, one.kind)
-    now = f"last_over_time({name}[1d])"
-    # A series that is new in the window is counted from zero; increase() would miss its first value.
-    grown = f"{now} - (last_over_time({name}[1d] offset 1d) or {now} * 0)"
     try:
-        found = server.values(f"sum by (outcome, reason) ({grown}) > 0")
+        found = server.values(f"sum by (outcome, reason) ({grown(name, '1d')}) > 0")
     except Unreachable:
         return  # said by another check
     counts: dict[str, float] = {}
