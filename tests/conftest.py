@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def clean_globals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     yield
     setup.shutdown(timeout=1.0)
     runtime.replace(before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_earlier_tests() -> Iterator[None]:
+    """Async clients that other tests left to the garbage collector log an error whenever it finds them."""
+    logger = logging.getLogger("asyncio")
+    logger.addFilter(_of_this_test)
+    yield
+    logger.removeFilter(_of_this_test)
+
+
+def _of_this_test(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return str(error) != "Event loop is closed"
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

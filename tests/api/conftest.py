@@ -27,12 +27,6 @@ def quiet(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
         for record in caplog.get_records("call")
         if "detach" in record.getMessage()
         or record.name.startswith("otel_agents")
-        or (record.levelno >= logging.ERROR and not _of_an_earlier_test(record))
+        or record.levelno >= logging.ERROR
     ]
     assert unexpected == []
-
-
-def _of_an_earlier_test(record: logging.LogRecord) -> bool:
-    """Async clients that other tests left to the garbage collector say so whenever it finds them."""
-    error = record.exc_info[1] if record.exc_info else None
-    return record.name == "asyncio" and str(error) == "Event loop is closed"

@@ -269,7 +269,7 @@ def test_a_scrape_does_not_wait_for_langfuse(make_settings: Any, monkeypatch: py
         took = time.monotonic() - started
         reads.gate.set()
     assert "otel_agents_langfuse_up 0.0" in page
-    assert took < 2
+    assert took < 8  # the read takes ten
 
 
 def test_figures_that_are_too_old_are_no_longer_served(

@@ -424,6 +424,7 @@ def test_dead_letters_and_leftovers(doctor: Any) -> None:
     (place / "destination.json").write_text(json.dumps(described))
     left = place / "spans-18f-1-abc.db"
     left.write_bytes(b"x" * 100)
+    os.utime(left, (time.time() - 600, time.time() - 600))
     examined = doctor().found("spool")
     assert (examined["status"], examined["details"]["destinations"]) == (
         "ok",
@@ -434,7 +435,7 @@ def test_dead_letters_and_leftovers(doctor: Any) -> None:
                 "files": 1,
                 "bytes": 100,
                 "without_process": 1,
-                "oldest_seconds": 0,
+                "oldest_seconds": pytest.approx(600, abs=120),
                 "dead_letters": 0,
                 "damaged": 0,
             }

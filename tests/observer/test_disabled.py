@@ -57,12 +57,12 @@ async def test_exceptions_pass(disabled: LangfuseObserver) -> None:
 
 
 def test_a_call_costs_next_to_nothing(disabled: LangfuseObserver) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(1000):
         with disabled.trace_agent_execution("t1", "claude", "p", {"k": 1}) as trace:
             trace.update(output="o")
         disabled.track_agent_selection("t1", "claude", "r", {})
-    assert (time.perf_counter() - started) / 1000 < 0.000_5
+    assert (time.thread_time() - started) / 1000 < 0.000_5
 
 
 def test_a_bad_setting_is_said_once_and_breaks_nothing(

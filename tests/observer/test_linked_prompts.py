@@ -177,15 +177,16 @@ def test_a_fallback_of_messages_and_none_at_all(observer: LangfuseObserver) -> N
 def test_a_server_that_refuses(
     observer: LangfuseObserver, langfuse: Langfuse, fallbacks: list[dict[str, Any]], status: int
 ) -> None:
-    langfuse.backend.backend.faults.add(Fault("/api/public/v2/prompts", status=status, times=100))
+    faults = langfuse.backend.backend.faults
+    faults.add(Fault("/api/public/v2/prompts", status=status, times=100))
     started = time.monotonic()
     assert observer.prompt("any", fallback="f").prompt == "f"
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
     assert fallbacks == [{"prompt": "any", "reason": "refused" if status == 401 else "unavailable"}]
-    langfuse.backend.backend.faults.clear()
-    started = time.monotonic()
+    left = faults.waiting()
     assert observer.prompt("any", fallback="f").is_fallback
-    assert time.monotonic() - started < 0.5, "not asked again at once"
+    assert faults.waiting() == left, "not asked again at once"
+    faults.clear()
 
 
 def test_a_server_that_is_not_there(

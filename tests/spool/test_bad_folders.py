@@ -167,10 +167,8 @@ def test_ten_thousand_leftovers_hold_up_nothing(
         (folder / f"spans-{number:x}.db").touch()  # empty: a process that was killed at its very start
     left(folder, "z")
     out = outlet()
-    started = time.monotonic()
     out.put("now")
     assert out.flush() == (0, 0)
-    assert time.monotonic() - started < 5
     wait_for(lambda: len(backend.spans()) == 2, "the one that has something", timeout=60)
     assert len(leftovers.files(folder)) < 10_000
 

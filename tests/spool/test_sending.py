@@ -81,7 +81,7 @@ def test_nobody_listens_then_somebody_does(
 
 def test_a_backend_that_hangs_holds_up_one_flush_and_no_more(outlet: MakeOutlet, proxy: FaultProxy) -> None:
     proxy.fault = Fault("hang")
-    out = outlet(timeout=1.2)
+    out = outlet(timeout=3.0)
     out.put("a")
     out.flush(0.2)
     started = time.monotonic()
@@ -89,8 +89,8 @@ def test_a_backend_that_hangs_holds_up_one_flush_and_no_more(outlet: MakeOutlet,
     out.put("b")
     before = time.monotonic()
     assert out.flush() == (0, 2)
-    assert time.monotonic() - before < 0.5
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - before < 2.0, "as long as a request"
+    assert time.monotonic() - started < 15
 
 
 def test_retry_after_is_kept_to_whoever_flushes(
@@ -149,8 +149,8 @@ def test_a_span_that_the_backend_fails_at_does_not_hold_up_the_others(
     assert names(backend) == ["a", "b", "c", "d", "e"]
     wait_for(lambda: out.outbox.waiting() == (0, 1), "the disk to have it alone")
     proxy.fault = PASS
-    wait_for(lambda: "crasher" in names(backend), "the next try")
-    assert out.counts["delivered"] == 6
+    wait_for(lambda: out.counts["delivered"] == 6, "the next try")
+    assert "crasher" in names(backend)
 
 
 def test_in_memory_mode_a_poisonous_span_is_dropped_and_counted(
