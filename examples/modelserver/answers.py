@@ -79,9 +79,12 @@ def answer(prompt: Prompt, index: int = 0) -> Answer:
 
 
 def is_judgement(prompt: Prompt) -> bool:
-    """Whether the prompt asks for a score of another answer."""
+    """Whether the prompt asks for a score of another answer: for JSON with a ``"score"``.
+
+    The bare word would not do: names of files, such as ``scores.json``, stand in system prompts as well.
+    """
     words = f"{prompt.system}\n{prompt.first_line}".lower()
-    return "score" in words and "json" in words and not prompt.tools
+    return '"score"' in words and "json" in words and not prompt.tools
 
 
 def _thinking(prompt: Prompt) -> str:

@@ -7,11 +7,11 @@ import logging
 from dataclasses import dataclass, field
 
 from agents import AGENTS
-from choice import Chooser, Selection
+from choice import Chooser
 from judge import judge
 from tasks import Task
 
-from otel_agents import agent, context, event, score, workflow  # otel
+from otel_agents import agent, context, get_langfuse_observer, score, workflow  # otel
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +63,13 @@ async def run_task(task: Task, chooser: Chooser) -> Result:
 
 
 async def _try_agents(task: Task, chooser: Chooser) -> Result:
+    observer = get_langfuse_observer()  # otel
     result = Result(task)
     selection = chooser.select(task.id, task.type)
     while selection is not None:
         iteration = len(result.agents) + 1
         result.agents.append(selection.agent)
-        event("agent_selection", _selected(task, selection))  # otel
+        observer.track_agent_selection(task.id, selection.agent, selection.reason, selection.rewards)  # otel
         with context(metadata={"iteration": iteration, "agent_switched": iteration > 1}):  # otel
             problem = await _attempt(task, selection.agent, result, chooser)
         if problem is None:
@@ -77,7 +78,7 @@ async def _try_agents(task: Task, chooser: Chooser) -> Result:
         if following is None:
             break
         result.switches.append(f"{selection.agent}: {problem}")
-        event("agent_switch", {"from": selection.agent, "to": following.agent, "reason": problem})  # otel
+        observer.track_agent_switch(task.id, selection.agent, following.agent, problem)  # otel
         selection = following
     return result
 
@@ -117,13 +118,4 @@ def _outcome(result: Result) -> dict[str, object]:
         "agent": result.answered_by,
         "agent_switched": len(result.agents) > 1,
         "quality_score": result.quality,
-    }
-
-
-def _selected(task: Task, selection: Selection) -> dict[str, object]:
-    return {
-        "task_id": task.id,
-        "selected_agent": selection.agent,
-        "reason": selection.reason,
-        "all_rewards": selection.rewards,
     }

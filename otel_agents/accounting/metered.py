@@ -19,6 +19,8 @@ class MeteredUsage(Usage, frozen=True, gc=False):
         web_searches: searches that the provider ran and bills by the piece.
         cost: USD that the provider says the call cost. It is authoritative: discounts, routing and
             fees are in it, which no price list knows. None when it says nothing.
+        shares: what each model had of these counts, where the provider asked several within the call;
+            None stands for the call's own model. Empty where there was but one.
     """
 
     input_image: int = 0
@@ -28,6 +30,7 @@ class MeteredUsage(Usage, frozen=True, gc=False):
     audio_seconds: float = 0.0
     web_searches: int = 0
     cost: float | None = None
+    shares: tuple[tuple[str | None, Usage], ...] = ()
 
     def meters(self) -> dict[str, int | float]:
         """What was counted beyond :class:`Usage`, by the price library's names; only what is above zero."""
@@ -37,11 +40,22 @@ class MeteredUsage(Usage, frozen=True, gc=False):
         return {name: value for name, value in counted.items() if value}
 
 
+def shared(*shares: tuple[str | None, Usage]) -> Usage:
+    """The usage of a call in which the provider asked several models; with one share, just that."""
+    if len(shares) == 1:
+        return shares[0][1]
+    total: dict[str, int | float] = {}
+    for _, usage in shares:
+        for name in (*Usage.__struct_fields__, *(_METERS if isinstance(usage, MeteredUsage) else ())):
+            total[name] = total.get(name, 0) + getattr(usage, name)
+    return MeteredUsage(**total, shares=shares)  # type: ignore[arg-type]
+
+
 _LIBRARY_NAMES: Final = {
     "input_image": "input_image_tokens",
     "output_image": "output_image_tokens",
     "cache_image_read": "cache_image_read_tokens",
 }
 _METERS: Final = tuple(
-    name for name in MeteredUsage.__struct_fields__ if name not in {*Usage.__struct_fields__, "cost"}
+    name for name in MeteredUsage.__struct_fields__ if name not in {*Usage.__struct_fields__, "cost", "shares"}
 )

@@ -37,9 +37,11 @@ _MILLION: Final = 1_000_000
 _CARD_LIFETIME: Final = 300.0
 _CARD_LIMIT: Final = 1024
 
+_BEDROCK: Final = "aws.bedrock"
+
 #: The conventions' provider names → genai-prices' provider ids, where they differ.
 _PROVIDER_IDS: Final = {
-    "aws.bedrock": "aws",
+    _BEDROCK: "aws",
     "azure.ai.openai": "azure",
     "azure.ai.inference": "azure",
     "gcp.gemini": "google",
@@ -106,29 +108,41 @@ def price(record: CallRecord) -> None:
     if record.usage.unsplit:
         record.unpriced_reason = NO_SPLIT
         return
-    # The model that answered is the one that is billed; the requested name may be an alias.
     models = [model for model in (record.response_model, record.request_model) if model]
     if not models:
         record.unpriced_reason = NO_MODEL
         return
+    if record.provider == _BEDROCK:
+        models.reverse()  # its answers say Anthropic's name, which lacks the region that the price depends on
+    shares = (record.usage.shares if isinstance(record.usage, MeteredUsage) else ()) or ((None, record.usage),)
+    cost = Decimal(0)
+    for model, usage in shares:
+        part = _found(record, models if model is None else [model], usage)
+        if part is None:
+            record.unpriced_reason = UNKNOWN_MODEL
+            return
+        cost += part
+    record.cost = float(cost)
+
+
+def _found(record: CallRecord, models: list[str], usage: Usage) -> Decimal | None:
+    """USD for ``usage`` of the first of the models that has a price; the first is what is billed."""
     named = [(record.provider, model) for model in models]
     own: Contract | None = None
     if contracts.in_force is not None:
         named = [contracts.in_force.billed(*one) for one in named]
         own = next((found for one in named if (found := contracts.in_force.find(*one))), None)
         if own is not None and own.discount is None:
-            record.cost = float(own.cost(record.usage))
-            return
+            return own.cost(usage)
     for provider, model in chain(named, _aliases(named)):
         try:
-            cost = _cost(provider, model, record.service_tier, record.usage)
-            record.cost = float(cost if own is None or own.discount is None else cost * (1 - own.discount))
-            return
+            cost = _cost(provider, model, record.service_tier, usage)
+            return cost if own is None or own.discount is None else cost * (1 - own.discount)
         except _Unpriced:
             continue
         except Exception:
             logger.debug("no price for %s %s", provider, model, exc_info=True)
-    record.unpriced_reason = UNKNOWN_MODEL
+    return None
 
 
 def _aliases(named: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

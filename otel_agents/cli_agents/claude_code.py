@@ -6,6 +6,7 @@ object ends a run; ``stream-json`` prints ``system``, ``assistant`` and ``user``
 - ``is_error`` decides. ``subtype`` says ``success`` for an API error too, and its text is in ``result``.
 - ``input_tokens`` excludes the cache.
 - ``modelUsage`` has all models with what sub-agents used; ``usage`` only the main conversation's.
+- Resumed sessions go on from the cost and ``modelUsage`` that they had.
 """
 
 from __future__ import annotations
@@ -144,6 +145,7 @@ def _totals(results: list[Mapping[str, Any]], reading: Reading) -> None:
             costs.append(spent)
         turns += sum(count(one.get("num_turns")) for one in of_session)
     reading.cost = sum(costs) if costs else None
+    reading.own, reading.so_far = (sum(usage[1:], usage[0]) if usage else None), True
     if any(one.usage is not None and one.usage.total for one in reading.models.values()):
         reading.total_of_models()
     elif usage:

@@ -3,7 +3,8 @@
 Format: ``codex-rs/exec/src/exec_events.rs`` and ``event_processor_with_jsonl_output.rs`` of openai/codex,
 checked with 0.169. One event a line: ``thread.started``, ``turn.*``, ``item.*``, ``error``.
 
-- The usage of ``turn.completed`` is what the thread has used so far, whatever its comment says.
+- The usage of ``turn.completed`` is what the thread has used so far, whatever its comment says, also in
+  runs before this one that it resumes.
 - ``input_tokens`` includes the cache, ``output_tokens`` includes reasoning.
 - No cost, no model, no duration. Without a network it waits for ever.
 """
@@ -62,6 +63,7 @@ def finish(reading: Reading) -> None:
     totals = [running_total(seen) for seen in threads.values()]
     if totals:
         reading.usage = sum(totals[1:], totals[0])
+        reading.so_far = True
     turns = max(reading.state.get("started", 0), reading.state.get("completed", 0))
     reading.turns = turns or reading.turns
 

@@ -45,6 +45,7 @@ class Definition:
         stdin: the agent reads prompts from standard input, where they are no arguments.
         always_stdin: it reads all of them there.
         dialect: of its telemetry; None when it has none.
+        resuming: words of its command line that continue a session, whose id may follow.
     """
 
     name: str
@@ -58,11 +59,26 @@ class Definition:
     stdin: bool = True
     always_stdin: bool = False
     dialect: str | None = None
+    resuming: Sequence[str] = ()
 
     def given(self, request: Request) -> bytes | None:
         """What goes to its standard input; None for nothing."""
         if self.always_stdin or (self.stdin and request.by_stdin):
             return request.prompt.encode(errors="replace")
+        return None
+
+
+    def resumed(self, words: Sequence[str]) -> str | None:
+        """Id of the session that a command line continues, "" for the latest; None for a new one."""
+        for at, word in enumerate(words):
+            name, equals, id = word.partition("=")
+            if name not in self.resuming:
+                continue
+            if equals:
+                return id
+            after = words[at + 1] if at + 1 < len(words) else None
+            if name.startswith("-") or after is not None:  # the last word is a prompt
+                return after if after is not None and not after.startswith("-") else ""
         return None
 
 
@@ -97,8 +113,9 @@ def _codex(request: Request) -> list[str]:
 
 
 CLAUDE: Final = Definition(
-    "claude", "claude", "anthropic", _claude, claude_code.read, claude_code.finish, dialect="claude_code"
-)
+    "claude", "claude", "anthropic", _claude, claude_code.read, claude_code.finish, dialect="claude_code",
+    resuming=("--resume", "-r", "--continue", "-c"),
+)  # fmt: skip
 GEMINI: Final = Definition(
     "gemini", "gemini", "gcp.gemini", _gemini, gemini_cli.read, gemini_cli.finish,
     exit_errors=gemini_cli.EXIT_ERRORS, dialect="gemini_cli",
@@ -108,8 +125,9 @@ COPILOT: Final = Definition(
     dialect="copilot",
 )  # fmt: skip
 CODEX: Final = Definition(
-    "codex", "codex", "openai", _codex, codex_cli.read, codex_cli.finish, dialect="codex"
-)
+    "codex", "codex", "openai", _codex, codex_cli.read, codex_cli.finish, dialect="codex",
+    resuming=("resume", "fork"),
+)  # fmt: skip
 
 BUILT_IN: Final[Mapping[str, Definition]] = {one.name: one for one in (CLAUDE, GEMINI, COPILOT, CODEX)}
 

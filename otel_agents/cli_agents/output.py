@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from otel_agents.cli_agents import documents, processes
+from otel_agents.cli_agents import documents, processes, sessions
 from otel_agents.cli_agents.definitions import Definition
 from otel_agents.cli_agents.documents import Documents
 from otel_agents.cli_agents.reading import Reading, one_line
@@ -18,15 +18,17 @@ class Output:
 
     Attributes:
         reading: what was found so far.
+        resumed: id of the session that the run continues, "" for the latest; None for a new one.
     """
 
-    __slots__ = ("_definition", "_documents", "_finished", "reading")
+    __slots__ = ("_definition", "_documents", "_finished", "reading", "resumed")
 
     def __init__(self, definition: Definition, limit: int) -> None:
         self._definition = definition
         self._documents = Documents(limit)
         self._finished = False
         self.reading = Reading()
+        self.resumed: str | None = None
 
     def line(self, text: str) -> None:
         """Takes a line in."""
@@ -52,6 +54,7 @@ class Output:
                 self._read(event)
             try:
                 self._definition.finish(self.reading)
+                sessions.this_run_only(self._definition.name, self.reading, self.resumed)
             except Exception:
                 self.reading.skip("unreadable:totals")
                 spans.note("sum up an agent's output")

@@ -26,6 +26,8 @@ class Reading:
     """What was read so far; the fields are those of :class:`~otel_agents.cli_agents.result.AgentResult`.
 
     Attributes:
+        so_far: usage, models and cost are the session's, with its earlier runs.
+        own: of these, what this run used by itself; None when the agent does not say.
         finished: the agent said that it is done; what comes after a failure may still repair it.
         started: called with each tool call that begins.
         ended: called with each tool call whose end was seen.
@@ -47,6 +49,8 @@ class Reading:
     premium_requests: float | None = None
     lines_added: int | None = None
     lines_removed: int | None = None
+    so_far: bool = False
+    own: Usage | None = None
     finished: bool = False
     events: int = 0
     skipped: Counter[str] = field(default_factory=Counter)

@@ -71,6 +71,7 @@ class Tracked:
 
     def words(self, program: Sequence[str], arguments: Sequence[str]) -> list[str]:
         """A command line, with what the agent's telemetry needs between the program and its arguments."""
+        self._output.resumed = self._definition.resumed(arguments)
         more = self._joined.words() if self._joined is not None else []
         return [*program, *more, *arguments]
 

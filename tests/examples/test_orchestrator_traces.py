@@ -151,6 +151,20 @@ def test_outcome_and_switches_are_on_the_task(ran: Run) -> None:
     assert events == {"agent_selection": tried, "agent_switch": tried - len(ran.results)}
 
 
+def test_selections_and_switches_are_counted(ran: Run) -> None:
+    tried = sum(len(result.agents) for result in ran.results)
+    assert ran.recorded.metric("otel_agents.agent.selections").sum == tried
+    assert ran.recorded.metric("otel_agents.agent.switches").sum == tried - len(ran.results) > 0
+
+
+def test_agents_that_are_no_judge_answer_in_prose(ran: Run) -> None:
+    assert "mini" in {agent for result in ran.results for agent in result.agents}
+    for run in ran.named("invoke_agent"):
+        attributes: Any = run.attributes
+        if run.name != "invoke_agent judge" and run.status.is_ok:
+            assert '"score"' not in attributes.get("gen_ai.output.messages", ""), run.name
+
+
 def test_failed_attempts_are_errors_of_the_agent_not_of_the_task(ran: Run) -> None:
     failed = [span for span in ran.named("invoke_agent") if not span.status.is_ok]
     assert failed
