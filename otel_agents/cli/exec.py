@@ -114,7 +114,7 @@ def _through(
 ) -> int:
     """Runs the command with our own standard input and error; its output passes by unchanged."""
     direct = definition.program == os.path.basename(command[0])  # and not `npx ...`
-    words = tracked.words(command[:1], command[1:]) if direct else list(command)
+    words = tracked.words(command[:1], command[1:], options=direct)
     try:
         process = subprocess.Popen(words, env=tracked.env(None), stdout=subprocess.PIPE, bufsize=0)
     except FileNotFoundError:

@@ -67,7 +67,6 @@ class Definition:
             return request.prompt.encode(errors="replace")
         return None
 
-
     def resumed(self, words: Sequence[str]) -> str | None:
         """Id of the session that a command line continues, "" for the latest; None for a new one."""
         for at, word in enumerate(words):

@@ -69,10 +69,14 @@ class Tracked:
             made.update(self._joined.env())
         return {**made, **(given or {})}
 
-    def words(self, program: Sequence[str], arguments: Sequence[str]) -> list[str]:
-        """A command line, with what the agent's telemetry needs between the program and its arguments."""
+    def words(self, program: Sequence[str], arguments: Sequence[str], options: bool = True) -> list[str]:
+        """A command line, with what the agent's telemetry needs between the program and its arguments.
+
+        Args:
+            options: False where another program starts the agent, which would take them for its own.
+        """
         self._output.resumed = self._definition.resumed(arguments)
-        more = self._joined.words() if self._joined is not None else []
+        more = self._joined.words() if self._joined is not None and options else []
         return [*program, *more, *arguments]
 
     def line(self, text: str) -> None:
