@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.langfuse import rows
+from otel_agents.langfuse import torn as torn_traces
 from otel_agents.langfuse.read_api import ReadApi, SlowAnswer
 from otel_agents.langfuse.rows import Observation, ScoreRow
 from otel_agents.langfuse.tasks import EVENT, QUALITY, Rollup, Task, roll_up
@@ -39,6 +40,8 @@ _SCORE_PAGE: Final = 100
 #: A task's parts are looked for this much before and after the time asked for, so that one at the edge is
 #: neither cut nor counted twice.
 MARGIN: Final = timedelta(hours=1)
+#: How much earlier the beginning of what is under way at the first edge is looked for.
+LOOK_BACK: Final = timedelta(days=7)
 
 
 class LangfuseReader:
@@ -216,19 +219,28 @@ class LangfuseReader:
             if progress is not None:
                 progress(read + count)
 
-        found = list(
-            self.observations(
-                since=first,
-                until=last,
-                filters=filters,
+        def more(start: datetime, end: datetime, *further: Mapping[str, Any]) -> list[Observation]:
+            nonlocal read
+            rows = self.observations(
+                since=start,
+                until=end,
+                filters=[*filters, *further],
                 fields=CONTENT_FIELDS if content else FIELDS,
                 expand=expand,
                 progress=advance,
             )
-        )
-        read = len(found)
+            taken = list(rows)
+            read += len(taken)
+            return taken
+
+        found = more(first, last)
+        torn, (unfinished, until) = torn_traces.begun_before(found), torn_traces.going_on(found, end, last)
+        for only in torn_traces.filters_for(unfinished):
+            found += more(last, until, only)
+        for only in torn_traces.filters_for(torn):
+            found += more(first - LOOK_BACK, first, only)
         if not content and any(one.type == EVENT for one in found):
-            found = self._with_bodies(found, first, last, filters, advance)
+            found = self._with_bodies(found, first, until, filters, advance)
             read += sum(one.type == EVENT for one in found)
         scores = list(self.scores(since=first, name=QUALITY, progress=advance))
         whole = roll_up(found, scores)

@@ -118,6 +118,26 @@ def test_tasks_at_the_edges_of_a_period_are_whole_and_counted_once(backend: Runn
     assert [task.cost for tasks in hours for task in tasks] == [0.0046, 0.0046]
 
 
+def test_a_task_of_hours_is_whole_and_in_the_period_in_which_it_began(backend: Running) -> None:
+    book = Book()
+    trace, top, _ = book.task("long", "claude", START, 6 * 3600.0)
+    said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.cost": 1.0}
+    said["otel_agents.metadata.task_id"] = "long"
+    for hours in (3, 5):
+        book.span(trace, "chat m", START + HOUR * hours, 5.0, said, parent=top)
+    with client_of(backend) as client:
+        book.send(client)
+    with reader_of(backend) as reader:
+        by_the_hour = [
+            reader.roll_up(since=START + HOUR * number, until=START + HOUR * (number + 1))
+            for number in range(7)
+        ]
+    assert [[task.id for task in found.tasks] for found in by_the_hour] == [["long"], *[[]] * 6]
+    assert [call for found in by_the_hour for call in found.outside] == []
+    (task,) = by_the_hour[0].tasks
+    assert (task.cost, task.latency, len(task.calls)) == (pytest.approx(2.0046), 6 * 3600.0, 3)
+
+
 def test_an_empty_project(backend: Running) -> None:
     with reader_of(backend) as reader:
         found = reader.roll_up(since=START)
