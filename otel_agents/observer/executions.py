@@ -118,8 +118,8 @@ class Execution:
         Args:
             output: the answer; anything.
             tokens: a number, the total of input and output; or a mapping such as ``{"input": 450,
-                "output": 1073, "cache_read": 200}``; or the ``usage`` of an OpenAI or Anthropic response.
-                Model calls that were seen win over it.
+                "output": 1073, "cache_read": 200}``; or the ``usage`` of an OpenAI or Anthropic
+                response, or a Gemini one's ``usage_metadata``. Model calls that were seen win over it.
             cost: US dollars. Wins over the price table; calls that were seen win over it.
             metadata: anything; what is no scalar becomes JSON. ``model`` and ``provider`` also say whose
                 the tokens are when no call was seen.

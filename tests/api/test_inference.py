@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import types
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -175,6 +176,39 @@ EXPECTED = Usage(input=100, output=20, cache_read=40, reasoning=5)
         ({"input": 450, "total": 1523}, Usage(input=450, output=1073)),
         ({"output": 1073, "total": 1523}, Usage(input=450, output=1073)),
         ({"input": 450, "output": 1073, "total": 9}, Usage(input=450, output=1073)),
+        # Gemini, as its API and as its SDK has it: what was thought is beside the answer
+        (
+            {
+                "promptTokenCount": 100,
+                "cachedContentTokenCount": 40,
+                "candidatesTokenCount": 15,
+                "thoughtsTokenCount": 5,
+                "totalTokenCount": 120,
+            },
+            EXPECTED,
+        ),
+        (
+            {
+                "prompt_token_count": 100,
+                "cached_content_token_count": 40,
+                "candidates_token_count": 15,
+                "thoughts_token_count": 5,
+                "prompt_tokens_details": [{"modality": "TEXT", "token_count": 100}],
+                "total_token_count": None,
+            },
+            EXPECTED,
+        ),
+        # text that is a number, as a command line's output has it
+        ("1523", Usage(unsplit=1523)),
+        (Decimal(1523), Usage(unsplit=1523)),
+        ({"input": "450", "output": "1073"}, Usage(input=450, output=1073)),
+        ({"prompt_tokens": "7", "completion_tokens": "3"}, Usage(input=7, output=3)),
+        ({"input": "many"}, None),
+        # no number of tokens
+        ("nan", None),
+        ("1e400", None),
+        (10**30, None),
+        ({"input": 10**30, "output": 3}, Usage(output=3)),
     ],
 )
 def test_forms_of_usage(agent_spans: AgentSpans, given: Any, expected: Usage | None) -> None:
