@@ -57,5 +57,7 @@ _LIBRARY_NAMES: Final = {
     "cache_image_read": "cache_image_read_tokens",
 }
 _METERS: Final = tuple(
-    name for name in MeteredUsage.__struct_fields__ if name not in {*Usage.__struct_fields__, "cost", "shares"}
+    name
+    for name in MeteredUsage.__struct_fields__
+    if name not in {*Usage.__struct_fields__, "cost", "shares"}
 )

@@ -114,15 +114,17 @@ def price(record: CallRecord) -> None:
         return
     if record.provider == _BEDROCK:
         models.reverse()  # its answers say Anthropic's name, which lacks the region that the price depends on
-    shares = (record.usage.shares if isinstance(record.usage, MeteredUsage) else ()) or ((None, record.usage),)
-    cost = Decimal(0)
-    for model, usage in shares:
-        part = _found(record, models if model is None else [model], usage)
-        if part is None:
-            record.unpriced_reason = UNKNOWN_MODEL
-            return
-        cost += part
-    record.cost = float(cost)
+    shares = record.usage.shares if isinstance(record.usage, MeteredUsage) else ()
+    if not shares:
+        cost = _found(record, models, record.usage)
+    else:
+        parts = [_found(record, [model] if model else models, usage) for model, usage in shares]
+        known = [part for part in parts if part is not None]
+        cost = sum(known, Decimal(0)) if len(known) == len(parts) else None
+    if cost is None:
+        record.unpriced_reason = UNKNOWN_MODEL
+    else:
+        record.cost = float(cost)
 
 
 def _found(record: CallRecord, models: list[str], usage: Usage) -> Decimal | None:

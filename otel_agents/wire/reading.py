@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from otel_agents.wire import salvage
+from otel_agents.wire import errors, salvage
 from otel_agents.wire.capture import is_stream
 from otel_agents.wire.formats import NOT_FINISHED, ResponseFacts
 
@@ -50,6 +50,8 @@ def read(
     except Exception:
         logger.debug("otel-agents: a response could not be read", exc_info=True)
         facts = _nothing(request, "internal_error")
+    if facts.error_message is None and facts.usage is None and not streamed:
+        facts.error_message = errors.message(data)
     readable = data if streamed or body.tail is None else b""
     return facts, readable, streamed
 

@@ -11,12 +11,51 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_agents.accounting import CallRecord, Usage, price, span_attributes
+from otel_agents.accounting.metered import MeteredUsage, shared
 from otel_agents.accounting.prices import _rate_card, _Unpriced
 
 
 def record(**changes: object) -> CallRecord:
     known = {"operation": "chat", "provider": "openai", "request_model": "gpt-4o-mini"}
     return CallRecord(**{**known, **changes})  # type: ignore[arg-type]
+
+
+def test_each_model_of_a_call_has_its_own_price() -> None:
+    own, advice = Usage(input=1000, output=100), Usage(input=5000, output=700, cache_read=1000)
+    call = record(provider="anthropic", request_model="claude-haiku-4-5")
+    call.usage = shared((None, own), ("claude-opus-4-5", advice))
+    price(call)
+    expected = library_cost("anthropic", "claude-haiku-4-5", own)
+    expected += library_cost("anthropic", "claude-opus-4-5", advice)
+    assert call.cost == pytest.approx(float(expected))
+    unknown = record(usage=shared((None, own), ("no-such-model", advice)))
+    price(unknown)
+    assert (unknown.cost, unknown.unpriced_reason) == (None, "unknown_model")
+
+
+def test_a_search_is_billed_with_the_tokens() -> None:
+    tokens = record(provider="anthropic", request_model="claude-haiku-4-5", usage=Usage(10, 5))
+    both = record(
+        provider="anthropic", request_model="claude-haiku-4-5", usage=MeteredUsage(10, 5, web_searches=3)
+    )
+    price(tokens)
+    price(both)
+    assert both.cost == pytest.approx((tokens.cost or 0) + 0.03)
+
+
+@pytest.mark.parametrize(
+    ("asked", "per_million"),
+    [
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", 18.0),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 19.8),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc", 19.8),  # says nothing of the model
+    ],
+)
+def test_the_region_is_in_what_bedrock_was_asked_for(asked: str, per_million: float) -> None:
+    call = record(provider="aws.bedrock", request_model=asked, response_model="claude-sonnet-4-5-20250929")
+    call.usage = Usage(100_000, 100_000)
+    price(call)
+    assert call.cost == pytest.approx(per_million / 10)
 
 
 @st.composite

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_agents.accounting import Usage
+from otel_agents.accounting.metered import MeteredUsage, shared
 from otel_agents.wire.formats import RequestFacts, ResponseFacts
 from otel_agents.wire.providers.anthropic_messages import AnthropicMessages
 
@@ -151,6 +152,39 @@ def test_compactions_are_billed_on_top() -> None:
         ],
     }
     assert usage_of(usage) == Usage(input=150, output=25, cache_read=40)
+
+
+def test_searches_are_billed_by_the_piece() -> None:
+    used = {"web_search_requests": 3, "web_fetch_requests": 1}
+    expected = MeteredUsage(input=10, output=5, web_searches=3)
+    assert usage_of({"input_tokens": 10, "output_tokens": 5, "server_tool_use": used}) == expected
+    streamed = stream(
+        START,
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"server_tool_use": used}},
+    )
+    usage = FORMAT.read_response(streamed, True, ASKED).usage
+    assert isinstance(usage, MeteredUsage)
+    assert usage.web_searches == 3
+    none = {"input_tokens": 10, "output_tokens": 5, "server_tool_use": {"web_search_requests": 0}}
+    assert usage_of(none) == Usage(input=10, output=5)
+
+
+def test_another_models_advice_is_billed_on_top_at_its_price() -> None:
+    advice = {"type": "advisor_message", "model": "claude-opus-4-5", "input_tokens": 100, "output_tokens": 20}
+    usage = {
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "iterations": [
+            {"type": "message", "input_tokens": 4, "output_tokens": 2},
+            {**advice, "cache_read_input_tokens": 40},
+            {"type": "message", "input_tokens": 6, "output_tokens": 3},
+        ],
+    }
+    found = usage_of(usage)
+    assert found == shared(
+        (None, Usage(input=10, output=5)), ("claude-opus-4-5", Usage(input=140, output=20, cache_read=40))
+    )
+    assert (found.input, found.output, found.cache_read) == (150, 25, 40)
 
 
 def test_lifetimes_without_their_sum() -> None:

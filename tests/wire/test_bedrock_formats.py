@@ -316,6 +316,14 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any], Usage | None, lis
         ["length"],
         "Hi",
     ),
+    "deepseek": (
+        "us.deepseek.r1-v1:0",
+        {"prompt": "Hi", "max_tokens": 5},
+        {"choices": [{"text": "Hi", "stop_reason": "length"}]},
+        None,
+        ["length"],
+        "Hi",
+    ),
     "titan": (
         "amazon.titan-text-express-v1",
         {"inputText": "Hi", "textGenerationConfig": {"maxTokenCount": 5}},

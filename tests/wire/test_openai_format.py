@@ -91,6 +91,15 @@ def test_usage_with_all_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "output", "reasoning"), [("google/gemini-2.5-flash", 533, 382), ("gpt-4o", 151, 0)]
+)
+def test_what_gemini_thought_is_only_in_googles_total(model: str, output: int, reasoning: int) -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553}
+    facts = FORMAT.read_response(body(model=model, usage=usage), False, ASKED)
+    assert facts.usage == Usage(input=20, output=output, reasoning=reasoning)
+
+
+@pytest.mark.parametrize(
     "raw", [b"{}", b"[]", b"null", b'{"prompt_tokens": "many"}', b'{"prompt_tokens": -1}']
 )
 def test_usage_that_says_nothing(raw: bytes) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_agents.accounting import Usage
-from otel_agents.accounting.metered import MeteredUsage
+from otel_agents.accounting.metered import MeteredUsage, shared
 from otel_agents.wire import reading
 from otel_agents.wire.capture import Capture
 from otel_agents.wire.formats import RequestFacts, ResponseFacts
@@ -230,10 +230,27 @@ def test_a_refused_request() -> None:
     assert facts == ResponseFacts(error_type="requests", error_message="Slow down")
 
 
-def test_searches_that_are_billed_and_images() -> None:
-    used = {"web_search": {"num_requests": 3}, "image_gen": {"input_tokens": 1}}
+def test_searches_that_are_billed() -> None:
+    used = {"web_search": {"num_requests": 3}}
     assert facts_of(**{**DONE, "tool_usage": used}).usage == MeteredUsage(
         input=10, output=20, cache_read=4, cache_write=2, reasoning=5, web_searches=3
+    )
+
+
+def test_a_model_that_draws_is_billed_beside_the_one_that_asked_it() -> None:
+    drawn = {
+        "input_tokens": 50, "input_tokens_details": {"image_tokens": 40, "text_tokens": 10},
+        "output_tokens": 300, "output_tokens_details": {"image_tokens": 300, "text_tokens": 0},
+    }  # fmt: skip
+    tools = [{"type": "function", "name": "f"}, {"type": "image_generation", "model": "gpt-image-2"}]
+    usage = facts_of(**{**DONE, "tool_usage": {"image_gen": drawn}, "tools": tools}).usage
+    own = Usage(input=10, output=20, cache_read=4, cache_write=2, reasoning=5)
+    image = MeteredUsage(input=50, output=300, input_image=40, output_image=300)
+    assert usage == shared((None, own), ("gpt-image-2", image))
+    assert (usage.input, usage.output, usage.output_image) == (60, 320, 300)
+    assert (
+        facts_of(**{**DONE, "tool_usage": {"image_gen": {"input_tokens": 0, "output_tokens": 0}}}).usage
+        == own
     )
 
 

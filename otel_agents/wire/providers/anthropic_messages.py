@@ -9,6 +9,7 @@ import msgspec
 
 from otel_agents import semconv
 from otel_agents.accounting import Usage
+from otel_agents.accounting.metered import MeteredUsage, shared
 from otel_agents.wire import sse, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
 
@@ -53,8 +54,13 @@ class _OutputDetails(msgspec.Struct, gc=False):
     thinking_tokens: Count | None = None
 
 
+class _Searches(msgspec.Struct, gc=False):
+    web_search_requests: Count | None = None
+
+
 class _Iteration(msgspec.Struct, gc=False):
     type: str | None = None
+    model: str | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
@@ -70,6 +76,7 @@ class _Usage(msgspec.Struct, gc=False):
     cache_creation: _Lifetimes | None = None
     output_tokens_details: _OutputDetails | None = None
     iterations: list[_Iteration] | None = None
+    server_tool_use: _Searches | None = None
     service_tier: str | None = None
 
 
@@ -178,17 +185,24 @@ class AnthropicMessages:
 def _usage(usage: _Usage) -> Usage | None:
     """Anthropic's counts turned into the conventions': ``input_tokens`` excludes the cache, ours includes it.
 
-    The tokens of compactions (``iterations``) are billed and left out of the totals, so they are added.
+    What ``iterations`` have of compactions and of another model's advice is billed and left out of the
+    totals, so it is added.
     """
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
     details = usage.output_tokens_details
     thinking = details.thinking_tokens if details is not None else None
     total = _tokens(usage, thinking or 0)
+    advice: list[tuple[str | None, Usage]] = []
     for iteration in usage.iterations or ():
         if iteration.type == "compaction":
             total += _tokens(iteration, 0)
-    return total
+        elif iteration.type == "advisor_message":
+            advice.append((iteration.model, _tokens(iteration, 0)))
+    searches = usage.server_tool_use.web_search_requests if usage.server_tool_use is not None else None
+    if searches:
+        total = MeteredUsage(**msgspec.structs.asdict(total), web_searches=searches)
+    return shared((None, total), *advice) if advice else total
 
 
 def _tokens(usage: _Usage | _Iteration, thinking: int) -> Usage:

@@ -53,7 +53,7 @@ class _Request(msgspec.Struct, gc=False):
 
 
 class _Said(msgspec.Struct, gc=False):
-    """One answer of several: Titan's ``results``, Mistral's ``outputs``, Cohere's ``generations``."""
+    """One answer of several: Titan's ``results``, Mistral's ``outputs``, Cohere's ``generations`` ..."""
 
     tokenCount: Count | None = None
     outputText: Any = None
@@ -93,6 +93,7 @@ class _Response(msgspec.Struct, gc=False):
     results: list[_Said] | None = None
     outputs: list[_Said] | None = None
     generations: list[_Said] | None = None
+    choices: list[_Said] | None = None  # DeepSeek
     completionReason: str | None = None
     stop_reason: str | None = None
     finish_reason: str | None = None
@@ -225,7 +226,7 @@ def read_output(pieces: list[bytes], limit: int) -> Content:
 
 
 def _texts(piece: _Response) -> list[Any]:
-    several = piece.results or piece.outputs or piece.generations
+    several = piece.results or piece.outputs or piece.generations or piece.choices
     if several:
         return [said.text if said.outputText is None else said.outputText for said in several]
     texts = (piece.generation, piece.completion, piece.text, piece.outputText)
@@ -233,7 +234,7 @@ def _texts(piece: _Response) -> list[Any]:
 
 
 def _reasons(piece: _Response) -> list[str]:
-    several = piece.results or piece.outputs or piece.generations
+    several = piece.results or piece.outputs or piece.generations or piece.choices
     if several:
         found = [said.completionReason or said.stop_reason or said.finish_reason for said in several]
         return [reason or NOT_FINISHED for reason in found] if any(found) else []

@@ -231,6 +231,6 @@ def _take(facts: ResponseFacts, reasons: dict[int, str], response: _Response) ->
 
 
 def _take_usage(facts: ResponseFacts, usage: ChatUsage) -> None:
-    facts.usage = chat_usage(usage) or facts.usage
+    facts.usage = chat_usage(usage, facts.model) or facts.usage
     if usage.prompt_tokens_details is not None or usage.completion_tokens_details is not None:
         facts.attributes.update(modalities(facts.usage))

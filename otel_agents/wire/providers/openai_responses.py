@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from otel_agents import semconv
+from otel_agents.accounting import Usage
+from otel_agents.accounting.metered import shared
 from otel_agents.wire import sse, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
 from otel_agents.wire.providers import openai_azure
@@ -30,6 +32,8 @@ _WHOLE: Final = (b'"response":{', b'"response": {')
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 _UNDER_WAY: Final = ("queued", "in_progress")
 _REASONS: Final = {"max_output_tokens": "length", "max_tokens": "length"}
+#: The model that draws where the tool names none.
+_DRAWS: Final = "gpt-image-2.6-sunburst"
 _ITEMS_FOR_THE_APP: Final = ("function_call", "custom_tool_call")
 
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what OTLP can carry
@@ -77,6 +81,12 @@ class _Searches(msgspec.Struct, gc=False):
 
 class _ToolUsage(msgspec.Struct, gc=False):
     web_search: _Searches | None = None
+    image_gen: TokenUsage | None = None
+
+
+class _Tool(msgspec.Struct, gc=False):
+    type: str | None = None
+    model: str | None = None
 
 
 class _Response(msgspec.Struct, gc=False):
@@ -86,6 +96,7 @@ class _Response(msgspec.Struct, gc=False):
     model: str | None = None
     status: str | None = None
     output: list[_Kind] | None = None
+    tools: list[_Tool] | None = None
     usage: TokenUsage | None = None
     tool_usage: _ToolUsage | None = None
     incomplete_details: _Incomplete | None = None
@@ -247,9 +258,7 @@ def _take(facts: ResponseFacts, response: _Response) -> None:
     if response.conversation is not None and response.conversation.id:
         facts.attributes[semconv.CONVERSATION_ID] = response.conversation.id
     if response.usage is not None:
-        searched = response.tool_usage.web_search if response.tool_usage is not None else None
-        searches = (searched.num_requests or 0) if searched is not None else 0
-        facts.usage = token_usage(response.usage, searches) or facts.usage
+        facts.usage = _usage(response, response.usage) or facts.usage
         facts.attributes.update(modalities(facts.usage))
     take_error(facts, response.error)
     kinds = [item.type for item in response.output or ()]
@@ -262,6 +271,20 @@ def _take(facts: ResponseFacts, response: _Response) -> None:
         facts.attributes.pop(RESPONSE_STATUS, None)
         reason = _finish_reason(response, kinds, facts)
         facts.finish_reasons = [reason] if reason else []
+
+
+def _usage(response: _Response, said: TokenUsage) -> Usage | None:
+    """The usage with what tools of the provider's used: searches, and the tokens of a model that draws."""
+    tools = response.tool_usage
+    if tools is None:
+        return token_usage(said)
+    searches = tools.web_search.num_requests if tools.web_search is not None else None
+    own = token_usage(said, searches or 0)
+    drawn = token_usage(tools.image_gen) if tools.image_gen is not None else None
+    if own is None or drawn is None or not drawn.total:
+        return own
+    named = [tool.model for tool in response.tools or () if tool.type == "image_generation"]
+    return shared((None, own), (next(filter(None, named), _DRAWS), drawn))
 
 
 def _finish_reason(response: _Response, kinds: list[str | None], facts: ResponseFacts) -> str | None:

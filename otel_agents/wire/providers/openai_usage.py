@@ -5,6 +5,7 @@ Chat Completions say ``prompt_tokens`` and ``completion_tokens``, all newer APIs
 and not by the provider's name, because they also come through proxies:
 
 - xAI leaves reasoning out of ``completion_tokens``; then ``total_tokens`` is the sum of all three.
+- Google's endpoint leaves out of all but the total what Gemini thought, which it bills as output.
 - DeepSeek says ``prompt_cache_hit_tokens``, Moonshot ``cached_tokens`` beside the totals.
 - OpenRouter reports ``cost`` in USD; with a key of one's own (``is_byok``) that is its fee only, and
   what the key was charged is in ``cost_details``. xAI reports ``cost_in_usd_ticks``, Perplexity an
@@ -120,14 +121,16 @@ _NO_DETAILS: Final = TokenDetails()
 _NOT_CACHED: Final = CachedDetails()
 
 
-def chat_usage(usage: ChatUsage) -> Usage | None:
-    """Usage of a chat completion; None when it has no count."""
+def chat_usage(usage: ChatUsage, model: str | None = None) -> Usage | None:
+    """Usage of a chat completion by ``model``; None when it has no count."""
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         return None
     prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
     completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
     sent = usage.prompt_tokens or 0
     reasoning = completion.reasoning_tokens or 0
+    if not reasoning and model is not None and "gemini" in model:
+        reasoning = max((usage.total_tokens or 0) - sent - (usage.completion_tokens or 0), 0)
     cached = prompt.cached_tokens
     if cached is None:
         cached = usage.prompt_cache_hit_tokens if usage.cached_tokens is None else usage.cached_tokens
