@@ -19,6 +19,7 @@ from otel_agents.accounting import Usage
 from otel_agents.cli_agents.reading import (
     Reading,
     bounded,
+    bounded_json,
     count,
     has,
     items,
@@ -94,8 +95,10 @@ def _result(event: Mapping[str, Any], reading: Reading) -> None:
     said = event.get("result")
     text = said if isinstance(said, str) else ("" if said is None else one_line(said))
     subtype = text_of(event.get("subtype"))
-    # Early versions had no is_error; a result that says error_... is one all the same.
-    failed = truth(event["is_error"]) if "is_error" in event else subtype.startswith("error")
+    # Early versions had no is_error, or said false when they stopped at a limit, without a result.
+    failed = truth(event.get("is_error")) or (
+        subtype.startswith("error") and ("is_error" not in event or said is None)
+    )
     if failed:
         told = [one_line(one) for one in items(event.get("errors"))]
         _failed(event, subtype, "; ".join(filter(None, told)) or one_line(text), reading)
@@ -104,6 +107,8 @@ def _result(event: Mapping[str, Any], reading: Reading) -> None:
             reading.output = ""  # the error's own words
     else:
         reading.recovered()
+        if not text and event.get("structured_output") is not None:
+            text = bounded_json(event["structured_output"])
         reading.output = text or reading.state.get("said", "")
     if denied := list(items(event.get("permission_denials"))):
         reading.note("permission_denied", bounded([mapping(one).get("tool_name") for one in denied[:50]]))
@@ -114,7 +119,7 @@ def _failed(event: Mapping[str, Any], subtype: str, told: str, reading: Reading)
     status = text_of(event.get("api_error_status"))
     if subtype in _ERRORS:
         kind = _ERRORS[subtype]
-    elif terminal == "api_error" or status:
+    elif terminal == "api_error" or status or told.startswith("API Error"):
         kind = "api_error"
     elif "max_turns" in terminal:
         kind = "max_turns"

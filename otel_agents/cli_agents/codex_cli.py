@@ -1,7 +1,8 @@
 """Codex CLI: ``codex exec --json``.
 
 Format: ``codex-rs/exec/src/exec_events.rs`` and ``event_processor_with_jsonl_output.rs`` of openai/codex,
-checked with 0.169. One event a line: ``thread.started``, ``turn.*``, ``item.*``, ``error``.
+checked with 0.169. One event a line: ``thread.started``, ``turn.*``, ``item.*``, ``error``. Before 0.41 they
+were others: :mod:`~otel_agents.cli_agents.codex_older`.
 
 - The usage of ``turn.completed`` is what the thread has used so far, whatever its comment says, also in
   runs before this one that it resumes.
@@ -15,11 +16,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_agents.accounting import Usage
+from otel_agents.cli_agents import codex_older
 from otel_agents.cli_agents.reading import (
     Reading,
     bounded,
-    count,
-    has,
     items,
     mapping,
     number,
@@ -27,15 +27,14 @@ from otel_agents.cli_agents.reading import (
     text_of,
 )
 
-_COUNTS: Final = ("input_tokens", "output_tokens", "cached_input_tokens")
 _NO_TOOLS: Final = ("agent_message", "reasoning", "todo_list", "error", "user_message")
 
 
 def read(event: Mapping[str, Any], reading: Reading) -> None:
     """Takes one event in."""
     kind = text_of(event.get("type"))
-    if kind == "thread.started":
-        reading.session_id = text_of(event.get("thread_id")) or reading.session_id
+    if kind in ("thread.started", "session.created"):  # the older name
+        reading.session_id = text_of(event.get("thread_id") or event.get("session_id")) or reading.session_id
         reading.state["thread"] = reading.session_id
     elif kind == "turn.started":
         reading.state["started"] = reading.state.get("started", 0) + 1
@@ -53,12 +52,15 @@ def read(event: Mapping[str, Any], reading: Reading) -> None:
         reading.fail(event.get("message") or event, "api_error")
     elif kind in ("item.started", "item.updated", "item.completed"):
         _item(mapping(event.get("item")), kind, reading)
+    elif not kind and codex_older.speaks(event):
+        codex_older.read(event, reading)
     else:
         reading.skip(f"event:{kind or 'untyped'}")
 
 
 def finish(reading: Reading) -> None:
     """Usage over all threads."""
+    codex_older.finish(reading)
     threads: dict[str, list[Usage]] = reading.state.get("usage", {})
     totals = [running_total(seen) for seen in threads.values()]
     if totals:
@@ -69,19 +71,11 @@ def finish(reading: Reading) -> None:
 
 
 def _usage(told: Mapping[str, Any], reading: Reading) -> None:
-    if not has(told, *_COUNTS):
-        return
-    read, written = count(told.get("cached_input_tokens")), count(told.get("cache_write_input_tokens"))
-    output = count(told.get("output_tokens"))
-    usage = Usage(
-        input=max(count(told.get("input_tokens")), read + written),
-        output=output,
-        cache_read=read,
-        cache_write=written,
-        reasoning=min(count(told.get("reasoning_output_tokens")), output),
-    )
-    threads: dict[str, list[Usage]] = reading.state.setdefault("usage", {})
-    threads.setdefault(reading.state.get("thread") or "", []).append(usage)
+    """Notes what the thread has used so far."""
+    usage = codex_older.usage_of(told)
+    if usage is not None:
+        threads: dict[str, list[Usage]] = reading.state.setdefault("usage", {})
+        threads.setdefault(reading.state.get("thread") or "", []).append(usage)
 
 
 def _item(item: Mapping[str, Any], event: str, reading: Reading) -> None:

@@ -1,4 +1,5 @@
-"""JSON documents out of what a program prints: one object, one on each line, or what is left of them.
+"""JSON documents out of what a program prints: one object, one on each line, a list of them, or what is
+left of them.
 
 A run that was killed leaves half a line; warnings of a runtime stand between the lines or in front of an
 object on the same line; some programs print one object over many lines. What cannot be read is counted
@@ -16,6 +17,9 @@ from typing import Any, Final
 #: Lines of an object that is printed over several of them.
 _PRETTY: Final = re.compile(r"\s*(?:[\[\]{}\"]|-?\d|true\b|false\b|null\b)")
 _START: Final = re.compile(r"[{](?=\s*(?:[\"}]|$))")
+#: The start of a list of objects; of an element, or of the list's end.
+_LIST: Final = re.compile(r"\[\s*[{](?=\s*[\"}])")
+_ELEMENT: Final = re.compile(r"[\s,]*[^\s,]")
 #: Characters that are looked through for what is complete in a cut object.
 _MAX_CLOSED: Final = 2_000_000
 _decoder: Final = json.JSONDecoder(strict=False)
@@ -54,12 +58,12 @@ class Documents:
         if not stripped:
             return
         if self._pending:
-            if _alone(stripped) is None:
+            if self._pending[0][:1] == "[" or _alone(stripped) is None:
                 yield from self._add(line)
                 return
             # A whole event on one line inside what seemed to be a longer object: that one was cut.
             yield from self.finish()
-        if stripped[0] == "{" and (_alone(stripped) is None) and _open(stripped):
+        if stripped == "[" or (stripped[0] == "{" and (_alone(stripped) is None) and _open(stripped)):
             yield from self._add(line)
             return
         yield from self._on_one_line(stripped)
@@ -68,6 +72,9 @@ class Documents:
         """What can be made of a begun object when nothing more comes."""
         lines, self._pending, self._size = self._pending, [], 0
         if not lines:
+            return
+        if lines[0][:1] == "[":
+            yield from self._elements("".join(lines))
             return
         found = _decoded("".join(lines))
         if found is None:
@@ -106,8 +113,30 @@ class Documents:
             if found is not None:
                 self._pending, self._size = [], 0
                 yield found
+        elif line.rstrip() == "]" and self._pending[0][:1] == "[":
+            yield from self.finish()
+
+    def _elements(self, text: str) -> Iterator[Mapping[str, Any]]:
+        """The objects in a list, the last of which may be cut."""
+        position = 1
+        while (start := _ELEMENT.match(text, position)) and text[start.end() - 1] != "]":
+            begin = start.end() - 1
+            try:
+                value, position = _decoder.raw_decode(text, begin)
+            except (ValueError, RecursionError):
+                self.skipped[CUT] += 1
+                if (closed := _closed(text[begin:])) is not None:
+                    yield closed
+                return
+            if isinstance(value, dict):
+                yield value
+        if start is None:
+            self.skipped[CUT] += 1
 
     def _on_one_line(self, text: str) -> Iterator[Mapping[str, Any]]:
+        if _LIST.match(text):
+            yield from self._elements(text)
+            return
         position, seen = 0, False
         while position < len(text):
             start = _START.search(text, position)

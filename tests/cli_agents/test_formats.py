@@ -142,6 +142,47 @@ class TestClaude:
         apart = read("claude", result_of(10, 0.1), result_of(30, 0.3, "other"))
         assert (apart.tokens, apart.cost) == (Usage(input=40), pytest.approx(0.4))
 
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_a_list_of_all_messages(self, indent: int | None) -> None:
+        """``--output-format json --verbose``."""
+        events = [
+            {"type": "system", "subtype": "init", "session_id": "s", "model": "claude-opus-4-5"},
+            {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}},
+            {"type": "result", "is_error": False, "result": "done", "usage": {"input_tokens": 3, "output_tokens": 4}},
+        ]  # fmt: skip
+        text = json.dumps(events, indent=indent) + "\n"
+        result = read("claude", text)
+        assert (result.output, result.tokens, result.session_id, result.skipped) == (
+            "done",
+            Usage(3, 4),
+            "s",
+            {},
+        )
+        assert [one.name for one in result.tool_calls] == ["Bash"]
+        cut = read("claude", text[: text.index("done")], code=-15)
+        assert [one.name for one in cut.tool_calls] == ["Bash"]
+        assert cut.skipped == {"cut_json": 1}
+
+    def test_a_limit_that_is_no_error(self) -> None:
+        """Early versions said ``is_error: false`` there; what is missing is a result."""
+        result = read("claude", {"type": "result", "subtype": "error_max_turns", "is_error": False, "num_turns": 2,
+                                 "total_cost_usd": 0.01, "usage": {"input_tokens": 1, "output_tokens": 2}})  # fmt: skip
+        assert (result.error, result.error_type) == ("error_max_turns", "max_turns")
+        assert result.tokens == Usage(1, 2)
+
+    def test_structured_output(self) -> None:
+        result = read(
+            "claude", {"type": "result", "is_error": False, "result": "", "structured_output": {"a": [1]}}
+        )
+        assert result.output == '{"a":[1]}'
+
+    def test_an_api_error_without_a_reason(self) -> None:
+        said = 'API Error: 401 {"type":"error"}'
+        result = read(
+            "claude", {"type": "result", "subtype": "success", "is_error": True, "result": said}, code=1
+        )
+        assert (result.error, result.error_type) == (said, "api_error")
+
     def test_unknown_events_are_named(self) -> None:
         result = read("claude", {"type": "new_thing"}, {"type": "new_thing"}, {"no": "type"},
                       {"type": "result", "is_error": False, "result": "x"})  # fmt: skip
@@ -320,6 +361,55 @@ class TestCodex:
             ("brand_new", None, False),
         ]
         assert result.files_changed == ["a.py", "b.py"]
+
+    def test_events_of_2025(self) -> None:
+        """Before 0.41: the protocol's own; a ``token_count`` is a call, unless it says the session's total."""
+
+        def told(count: dict[str, Any], *more: dict[str, Any]) -> AgentResult:
+            messages = [
+                {"type": "session_configured", "session_id": "S"},
+                {"type": "task_started", "model_context_window": 272000},
+                {"type": "agent_reasoning", "text": "hm"},
+                {"type": "exec_command_begin", "call_id": "c", "command": ["bash", "-lc", "ls"], "cwd": "/x"},
+                {"type": "exec_command_output_delta", "call_id": "c", "chunk": "YQ=="},
+                {"type": "exec_command_end", "call_id": "c", "stdout": "a\n", "stderr": "", "exit_code": 2,
+                 "duration": {"secs": 1, "nanos": 500_000_000}},
+                {"type": "patch_apply_begin", "call_id": "p", "changes": {"/x/a.py": {"add": {"content": "x"}}}},
+                {"type": "patch_apply_end", "call_id": "p", "stdout": "ok", "stderr": "", "success": True},
+                {"type": "mcp_tool_call_begin", "call_id": "m", "invocation": {"server": "s", "tool": "t", "arguments": {"a": 1}}},
+                {"type": "mcp_tool_call_end", "call_id": "m", "result": {"Err": "gone"}},
+                {"type": "stream_error", "message": "retrying"},
+                {"type": "token_count", **count}, *({"type": "token_count", **one} for one in more),
+                {"type": "agent_message", "message": "done"},
+                {"type": "task_complete", "last_agent_message": "done"},
+            ]  # fmt: skip
+            return read("codex", {"workdir": "/x", "model": "gpt-5", "provider": "openai"}, {"prompt": "do"},
+                        *({"id": "0", "msg": one} for one in messages))  # fmt: skip
+
+        call = {
+            "input_tokens": 50,
+            "cached_input_tokens": 10,
+            "output_tokens": 5,
+            "reasoning_output_tokens": 2,
+        }
+        result = told(call, call)
+        assert result.tokens == Usage(100, 10, 20, reasoning=4)
+        assert (result.output, result.session_id, result.model, result.turns) == ("done", "S", "gpt-5", 1)
+        assert (result.error, result.skipped, result.files_changed) == (None, {}, ["/x/a.py"])
+        assert [(one.name, one.error, one.duration) for one in result.tool_calls] == [
+            ("shell", "exit status 2", 1.5), ("apply_patch", None, None), ("s.t", "gone", None),
+        ]  # fmt: skip
+        so_far = [
+            {"info": {"total_token_usage": {**call, "input_tokens": n}, "last_token_usage": call}}
+            for n in (50, 90)
+        ]
+        assert told(*so_far).tokens == Usage(90, 5, 10, reasoning=2)
+        assert told({"info": None}).tokens is None
+
+    def test_the_first_name_of_threads(self) -> None:
+        result = read("codex", {"type": "session.created", "session_id": "S"},
+                      {"type": "item.completed", "item": {"id": "i", "item_type": "assistant_message", "text": "yo"}})  # fmt: skip
+        assert (result.session_id, result.output, result.skipped) == ("S", "yo", {})
 
     def test_a_failed_turn(self) -> None:
         stream = [{"type": "error", "message": "stream disconnected"},
