@@ -52,6 +52,7 @@ def replay(
     from otel_agents.cli.output import wanted_format
     from otel_agents.langfuse.recorded import TraceReader
     from otel_agents.replay import comparing, planning, running, scoring
+    from otel_agents.replay.errors import ReplayError
 
     as_json = wanted_format(form, "table", "json") == "json"
     settings = project.settings()
@@ -65,14 +66,19 @@ def replay(
             print(json.dumps(_plan_json(plan), indent=2, ensure_ascii=False))
             return
         judge = scoring.load(scorer) if scorer is not None else None
+        running.check(plan)
         before = comparing.recorded_side(plan, traces.scores(recorded.trace_id, "quality"))
         if judge is not None and before.output is not None:
             before.quality = scoring.grade(judge, plan.prompt, before.output).value
         _configure(settings)
+        ungraded = ""
         try:
             outcome = running.run(plan, timeout)
             if judge is not None and not outcome.error:
-                running.judge(plan, outcome, judge)
+                try:
+                    running.judge(plan, outcome, judge)
+                except ReplayError as error:  # the answer is there, and paid for
+                    ungraded = str(error)
         finally:
             lost = _finish()
         after = comparing.Side(
@@ -97,6 +103,8 @@ def replay(
         _print(before, after, diff, outcome.error, url)
     if lost:
         print(f"warning: {lost}", file=sys.stderr)
+    if ungraded:
+        raise ReplayError(ungraded)
     if outcome.error:
         raise typer.Exit(1)
 

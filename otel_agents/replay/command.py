@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_agents.replay.errors import ReplayError
@@ -33,6 +34,16 @@ def arguments(command: str, prompt: str, model: str | None = None) -> list[str]:
     if model is not None and "{model}" not in command:
         raise ReplayError("--model needs a place in the command; write {model} where it belongs")
     return [word.replace("{model}", model or "").replace("{prompt}", prompt) for word in words]
+
+
+def check(words: Sequence[str]) -> None:
+    """Whether the command can be started.
+
+    Raises:
+        ReplayError: there is no such program.
+    """
+    if shutil.which(words[0]) is None:
+        raise ReplayError(f"no command {words[0]!r}; install it, or give its path")
 
 
 def command_runner(command: str) -> Run:

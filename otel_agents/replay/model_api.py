@@ -82,6 +82,29 @@ def request(
     return requests.openai_chat(model, said, parameters, newest=provider == "openai")
 
 
+def check(api: str) -> None:
+    """Whether the SDK has a key.
+
+    Raises:
+        ReplayError: it has none.
+    """
+    if api == "anthropic":
+        import anthropic
+
+        with anthropic.Anthropic() as client:
+            keys = (client.api_key, client.auth_token, getattr(client, "credentials", None))
+            headers = {name.lower() for name in client.default_headers}
+            if not any(keys) and not headers & {"authorization", "x-api-key"}:
+                raise ReplayError("Anthropic's SDK has no key; set ANTHROPIC_API_KEY")
+        return
+    import openai
+
+    try:
+        openai.OpenAI().close()
+    except openai.OpenAIError as error:
+        raise ReplayError(f"OpenAI's SDK does not start: {error}; set OPENAI_API_KEY") from None
+
+
 def send(api: str, arguments: Mapping[str, Any], timeout: float) -> Result:
     """Makes the call and gives the answer; what it cost is counted where all calls are counted.
 

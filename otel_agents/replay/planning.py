@@ -120,7 +120,7 @@ def _for_runner(recorded: Recorded, top: Observation, agent: str, run: Run, want
         given = next((said for one in recorded.calls(top) if (said := conversation.parse(one.input))), None)
     if given is None or not given.prompt:
         raise ReplayError(f"trace {recorded.trace_id}: {_NOT_CAPTURED}")
-    words = arguments(wanted.command, given.prompt, wanted.model) if wanted.command else None
+    words = arguments(wanted.command, given.prompt, wanted.model) if wanted.command is not None else None
     return Plan(
         "runner",
         recorded,
@@ -180,11 +180,12 @@ def _call(recorded: Recorded, top: Observation, wanted: str | None) -> Observati
     calls = [one for one in recorded.calls(top) if one.type == "GENERATION"]
     if not calls:
         agent = recorded.agent(top)
-        whose = f" of {agent!r}" if agent else ""
-        raise ReplayError(
-            f"trace {recorded.trace_id} has no model call, and no runner{whose} is registered; give --agent "
-            "or --command"
-        )
+        if agent in runners.names():
+            what = f"; give --agent {agent} to have that agent's runner do it, or --command"
+        else:
+            whose = f" of {agent!r}" if agent else ""
+            what = f", and no runner{whose} is registered; give --agent or --command"
+        raise ReplayError(f"trace {recorded.trace_id} has no model call{what}")
     return max(calls, key=lambda one: (one.input is not None, one.start))
 
 

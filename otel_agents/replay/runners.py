@@ -87,6 +87,21 @@ def command_line(name: str) -> Run | None:
     return found.run if found is not None else None
 
 
+def check(run: Run) -> None:
+    """Whether a command-line agent's program is there; other runners have to see for themselves.
+
+    Raises:
+        ReplayError: it is not.
+    """
+    from otel_agents.cli_agents import CliAgent
+
+    whose = getattr(run, "__self__", None)
+    if isinstance(whose, CliAgent) and not whose.installed():
+        raise ReplayError(
+            f"the program of the agent {whose.name!r} is not on PATH; install it, or give --command"
+        )
+
+
 def registered(name: str) -> Run | None:
     """The runner that somebody registered for ``name``, here or by an entry point.
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otel_agents.replay import model_api, runners
+from otel_agents.replay import command, model_api, runners
 from otel_agents.replay.errors import ReplayError
 from otel_agents.replay.scoring import Grade, Scorer, grade
 
@@ -43,6 +43,20 @@ class Outcome:
     cost: float | None = None
     error: str | None = None
     grade: Grade | None = None
+
+
+def check(plan: Plan) -> None:
+    """Whether what is to carry ``plan`` out is there: without it nothing runs, and nothing is put on record.
+
+    Raises:
+        ReplayError: a program or a key is missing.
+    """
+    if plan.command is not None:
+        command.check(plan.command)
+    elif plan.run is not None:
+        runners.check(plan.run)
+    elif plan.api is not None:
+        model_api.check(plan.api)
 
 
 def run(plan: Plan, timeout: float = 600.0) -> Outcome:

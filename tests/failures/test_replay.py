@@ -315,6 +315,43 @@ def test_a_replay_that_fails_is_on_record(
     assert (rows["AGENT"].level, rows["AGENT"].metadata["status"]) == ("ERROR", "error")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "OpenAI's SDK does not start: "),
+        (("--model", "claude-haiku-4-5"), "Anthropic's SDK has no key; set ANTHROPIC_API_KEY"),
+        (("--command", "no-such-program"), "no command 'no-such-program'; install it, or give its path"),
+    ],
+)
+def test_what_cannot_start_leaves_no_trace(
+    recorded: Callable[..., str],
+    replay: Callable[..., Done],
+    api: LangfuseAPI,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    says: str,
+) -> None:
+    old = recorded("openai")
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name)
+    done = replay(old, *arguments)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith(f"error: {says}"), done.err
+    assert {row.trace_id for row in api.observations.get_many().data} == {old}
+
+
+def test_a_scorer_that_fails_costs_nobody_the_answer(
+    recorded: Callable[..., str], replay: Callable[..., Done], models: ModelServer, tmp_path: Path
+) -> None:
+    models.script({"text": "good"}, {"text": "odd"})
+    old = recorded("openai")
+    (tmp_path / "moody.py").write_text("def score(prompt, output):\n    return {'good': 1.0}[output]\n")
+    done = replay(old, "--scorer", "moody:score")
+    assert done.status == 1
+    assert "-good\n+odd\n" in done.out
+    assert done.err == "error: the scorer failed: KeyError: 'odd'\n"
+
+
 def test_by_a_command(
     recorded: Callable[..., str],
     replay: Callable[..., Done],
@@ -474,6 +511,8 @@ def test_one_call_of_several(record: Recorder, cli: Command, capsys: Out) -> Non
         (("TRACE", "--provider", "gcp.gemini"), "no SDK is used for 'gcp.gemini'; give --provider openai", 1),
         (("TRACE", "--provider", "groq"), "set OPENAI_BASE_URL and OPENAI_API_KEY", 1),
         (("TRACE", "--command", "x '"), "no closing quotation; correct its quotes", 1),
+        (("TRACE", "--command", ""), "--command is empty; write one such as 'claude -p {prompt}'", 1),
+        (("TRACE", "--command", "no-such-program {prompt}"), "no command 'no-such-program'; install it", 1),
         (("TRACE", "--command", "x {prompt}", "--model", "m"), "--model needs a place in the command", 1),
         (("TRACE", "--scorer", "nomodule"), "is not of the form module:function", 1),
         (("TRACE", "--scorer", "no_such_module:f"), "cannot be loaded: No module named 'no_such_module'", 1),
@@ -484,17 +523,27 @@ def test_one_call_of_several(record: Recorder, cli: Command, capsys: Out) -> Non
             "has no model call, and no runner of 'x' is registered; give --agent or --command",
             1,
         ),
+        (("GEMINI",), "has no model call; give --agent gemini to have that agent's runner do it", 1),
+        (("GEMINI", "--agent", "gemini"), "the program of the agent 'gemini' is not on PATH; install it", 1),
     ],
 )
 def test_errors_are_one_line(
-    record: Recorder, cli: Command, capsys: Out, arguments: tuple[str, ...], says: str, status: int
+    record: Recorder,
+    cli: Command,
+    capsys: Out,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    says: str,
+    status: int,
 ) -> None:
     traces = {
         "TRACE": record.chat("gpt-4o-mini", "x"),
         "EVENTS": record.event("circuit_breaker", {"agent": "x"}),
         "CALLLESS": record.agent("x", "do it"),
+        "GEMINI": record.agent("gemini", "do it"),
     }
     record.send()
+    monkeypatch.setenv("PATH", "/nowhere")
     words = [ids(traces[one])[0] if one in traces else one for one in arguments]
     assert cli("replay", *words) == status
     captured = capsys.readouterr()
