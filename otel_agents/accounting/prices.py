@@ -81,7 +81,9 @@ class _Unpriced(Exception):
 #: Stands for a model that the library does not know.
 _UNKNOWN: Final = RateCard(*[Decimal(0)] * 5)
 
+#: Provider, model and service tier → when the card was made, and the card; None where the library has to be asked.
 _cards: dict[tuple[str, str, str | None], tuple[float, RateCard | None]] = {}
+_NO_CARD: Final = (0.0, None)
 _cards_lock = threading.Lock()
 _warm = threading.Event()
 
@@ -99,6 +101,9 @@ def price(record: CallRecord) -> None:
     if record.usage is None:
         if record.error_type is None:
             record.unpriced_reason = NO_USAGE
+        return
+    if (card := _card_at_hand(record, record.usage)) is not None:
+        record.cost = float(card.cost(record.usage))
         return
     if isinstance(record.usage, MeteredUsage):
         said = record.usage.cost
@@ -125,6 +130,17 @@ def price(record: CallRecord) -> None:
         record.unpriced_reason = UNKNOWN_MODEL
     else:
         record.cost = float(cost)
+
+
+def _card_at_hand(record: CallRecord, usage: Usage) -> RateCard | None:
+    """The card that was made for the model before, where it is all that counts: nearly always."""
+    if type(usage) is not Usage or usage.unsplit or usage.input_audio or usage.output_audio:
+        return None
+    if contracts.in_force is not None or record.provider == _BEDROCK:
+        return None
+    model = record.response_model or record.request_model or ""
+    made, card = _cards.get((record.provider, model, record.service_tier), _NO_CARD)
+    return None if card is _UNKNOWN or time.monotonic() - made > _CARD_LIFETIME else card
 
 
 def _found(record: CallRecord, models: list[str], usage: Usage) -> Decimal | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from otel_agents import semconv
 from otel_agents.accounting.usage import Usage
@@ -20,8 +21,7 @@ UNKNOWN_MODEL = "unknown_model"
 NO_SPLIT = "no_split"  # only the total of input and output is known
 
 
-@dataclass(slots=True)
-class CallRecord:
+class CallRecord(msgspec.Struct, eq=False):
     """One model call, as the metrics and the span print it.
 
     ``cost`` is in USD. It is filled by :func:`otel_agents.accounting.price` unless whoever made the
@@ -49,7 +49,7 @@ class CallRecord:
     server_port: int | None = None
     service_tier: str | None = None
     agent_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     context: Context | None = None
     cost: float | None = None
     unpriced_reason: str | None = None

@@ -9,10 +9,11 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
 from typing import Final, overload
+
+import msgspec
 
 HEAD_BYTES: Final = 4 * 1024 * 1024
 TAIL_BYTES: Final = 256 * 1024
@@ -67,8 +68,7 @@ class Capture:
         return Body(content, None, problem, problem == "too_big")
 
 
-@dataclass(slots=True)
-class Body:
+class Body(msgspec.Struct):
     """A response's bytes, decompressed.
 
     ``tail`` is the end of a body whose middle was not kept. ``problem`` says what kept it from being

@@ -9,8 +9,9 @@ other packages are found through entry points of the group ``otel_agents.wire_fo
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+
+import msgspec
 
 from otel_agents.accounting import Usage
 
@@ -25,8 +26,7 @@ ENTRY_POINTS: Final = "otel_agents.wire_formats"
 NOT_FINISHED: Final = "error"
 
 
-@dataclass(slots=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct):
     """What a request says of itself, read before it is sent.
 
     ``attributes`` are span attributes beyond model and stream; ``choices`` is how many answers
@@ -37,11 +37,10 @@ class RequestFacts:
     stream: bool = False
     choices: int = 1
     service_tier: str | None = None
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    attributes: dict[str, AttributeValue] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class ResponseFacts:
+class ResponseFacts(msgspec.Struct):
     """What a response says, read once it is over; everything may be missing.
 
     ``unreadable`` names what kept it from being read: ``malformed_json``, ``html``, ``empty`` ...
@@ -51,12 +50,12 @@ class ResponseFacts:
     id: str | None = None
     model: str | None = None
     usage: Usage | None = None
-    finish_reasons: list[str] = field(default_factory=list)
+    finish_reasons: list[str] = msgspec.field(default_factory=list)
     service_tier: str | None = None
     error_type: str | None = None
     error_message: str | None = None
     unreadable: str | None = None
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    attributes: dict[str, AttributeValue] = msgspec.field(default_factory=dict)
 
 
 #: Content by attribute name (``gen_ai.input.messages`` ...), as lists in the conventions' schema.

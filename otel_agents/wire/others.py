@@ -14,9 +14,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import opentelemetry.context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -25,15 +25,13 @@ from otel_agents import semconv
 from otel_agents.export.copies import changed
 from otel_agents.normalize import kinds
 from otel_agents.normalize.dialect import DUPLICATE_OF
-from otel_agents.tracing.scopes import agent_run, count_elsewhere
-from otel_agents.wire import claims
+from otel_agents.wire import claims, unseen
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span as SdkSpan
     from opentelemetry.trace import Span
 
-    from otel_agents.tracing.scopes import AgentRun
     from otel_agents.wire.call import Call
 
 
@@ -53,13 +51,12 @@ _LIMIT: Final = 10_000
 _PATIENCE: Final = 600.0
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct, eq=False):
     span: SdkSpan
     parent: int
     place: int
     foreign: bool
-    run: AgentRun | None
+    context: Context
 
 
 _open: OrderedDict[int, _Open] = OrderedDict()
@@ -79,8 +76,8 @@ def started(span: SdkSpan, parent_context: Context | None) -> None:
     parent = trace.get_current_span(parent_context).get_span_context().span_id
     scope = span.instrumentation_scope
     foreign = scope is None or scope.name != semconv.SCOPE_NAME
-    run = agent_run(parent_context) if foreign else None
-    one = _Open(span, parent, _place() if foreign else 0, foreign, run)
+    context = context_api.get_current() if parent_context is None else parent_context
+    one = _Open(span, parent, _place() if foreign else 0, foreign, context)
     identity = span.get_span_context().span_id
     if foreign:
         kinds.at_start(span)
@@ -92,11 +89,24 @@ def started(span: SdkSpan, parent_context: Context | None) -> None:
                 _drop_log(identity, one, attributes)
         oldest = next(iter(_open)) if len(_open) > _LIMIT else None
     if oldest is not None:
-        ended(oldest)
+        _forget(oldest)
 
 
 def ended(identity: int) -> SdkSpan | None:
-    """Forgets a span that has ended, and returns it when it is somebody else's."""
+    """Forgets a span that has ended, and returns it when it is somebody else's.
+
+    A model call that it tells of and that no hook has seen is counted.
+    """
+    one = _forget(identity)
+    if one is None:
+        return None
+    if _tells_usage(one.span.attributes or {}) and identity not in _duplicates and claims.claim(one.span):
+        _account(one)
+    return one.span
+
+
+def _forget(identity: int) -> _Open | None:
+    """The span, when it was known and is somebody else's."""
     with _lock:
         one = _open.pop(identity, None)
         if one is None or not one.foreign:
@@ -107,9 +117,23 @@ def ended(identity: int) -> SdkSpan | None:
             siblings.pop(identity, None)
             if not siblings:
                 del _below[key]
-    if one.run is not None and _tells_usage(one.span.attributes or {}) and not claims.claimed(one.span):
-        count_elsewhere(one.run)
-    return one.span
+    return one
+
+
+def _account(one: _Open) -> None:
+    """Counts the call of a span that nobody has claimed, for the spans of it that are around that, too."""
+    identity = one.span.get_span_context().span_id
+    same = unseen.account(one.span, one.context)
+    if same is not None:
+        _note(_duplicates, identity, same)
+        return
+    operation = kinds.model_call(one.span.attributes or {}) or ""
+    for outer in upwards(one.parent):
+        kinds.at_call(outer)
+        if not is_inference(outer, operation):
+            break
+        if claims.claim(outer):
+            _note(_duplicates, outer.get_span_context().span_id, identity)
 
 
 def find(call: Call, parent: Span) -> Span | None:
@@ -252,6 +276,7 @@ def _model(attributes: Mapping[str, Any]) -> str | None:
 
 def _taken(call: Call, span: Span, operation: str) -> Span:
     identity = span.get_span_context().span_id
+    claims.claim(original(span))  # it is the one that will end
     _note(_under_way, identity, (call, time.monotonic()))
     attributes = getattr(span, "attributes", None)
     if attributes is None or not span.is_recording():

@@ -8,7 +8,6 @@ the character, which are counted here since their answer is nothing but sound.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +29,6 @@ _DONE: Final = (b'.done"', b'"error"')
 _MAGIC: Final = ((b"RIFF", "wav"), (b"ID3", "mpeg"), (b"\xff", "mpeg"), (b"OggS", "ogg"), (b"fLaC", "flac"))
 
 
-@dataclass(slots=True)
 class SpeechFacts(RequestFacts):
     """A request for speech: how many characters are to be read."""
 
