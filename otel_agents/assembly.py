@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from otel_agents import semconv
+from otel_agents import forks, semconv
 from otel_agents.endings import Ending
 from otel_agents.runtime import Runtime
 from otel_agents.version import __version__
@@ -178,7 +178,9 @@ def _add_events(made: Runtime, resource: Resource) -> None:
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=1000))
+    batches = BatchLogRecordProcessor(exporter, schedule_delay_millis=1000)
+    forks.missed(batches._batch_processor._at_fork_reinit)
+    provider.add_log_record_processor(batches)
     # Not made global: apps that log through OpenTelemetry choose their own way for it.
     made.logger_provider = provider
 

@@ -252,6 +252,9 @@ class Runtime:
 
 _current: Runtime | None = None
 _lock = threading.Lock()
+#: Puts the runtime in force that was configured where it was not to start yet.
+_prepared: Callable[[], object] | None = None
+_starting = threading.RLock()
 
 
 def current() -> Runtime:
@@ -259,8 +262,29 @@ def current() -> Runtime:
     return _current or _passive()
 
 
+def prepare(start: Callable[[], object] | None) -> None:
+    """Has ``start`` called once: when somebody asks for the runtime, or by :func:`begin`."""
+    global _prepared
+    _prepared = start
+
+
+def prepared() -> bool:
+    """Whether the runtime is configured, but not in force."""
+    return _prepared is not None
+
+
+def begin() -> None:
+    """Puts the runtime in force that was prepared, if there is one."""
+    global _prepared
+    with _starting:
+        start, _prepared = _prepared, None
+        if start is not None:
+            start()
+
+
 def _passive() -> Runtime:
     global _current
+    begin()
     with _lock:
         if _current is None:
             from otel_agents import config

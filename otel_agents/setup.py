@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from otel_agents import assembly, endings, runtime, signals
+from otel_agents import assembly, endings, forks, runtime, signals
 from otel_agents.budgets import gate
 from otel_agents.export.result import FlushResult
 from otel_agents.runtime import Runtime
 
 if TYPE_CHECKING:
+    from otel_agents.accounting import plans
     from otel_agents.config import Settings
 
 logger = logging.getLogger(__name__)
 
 _lock = threading.RLock()
 _configured: Runtime | None = None
+#: Of a process that only loads the app, for others that will be configured so.
+_prepared: Settings | None = None
 _hooks_registered = False
 
 
@@ -51,33 +53,57 @@ def configure(
     Raises:
         otel_agents.ConfigError: a setting cannot be used; the message names it and says what to do.
     """
-    global _configured
+    global _prepared
     from otel_agents import config
     from otel_agents.accounting import plans
 
     with _lock:
-        if _configured is not None:
+        before = _configured.settings if _configured is not None else _prepared
+        if before is not None:
             if settings:
                 logger.warning("otel-agents: already configured; call shutdown() before configuring anew")
-            return _configured.settings
+            return before
         config.export_dotenv()
         resolved = config.resolve(settings)
         for warning in resolved.warnings:
             logger.warning("otel-agents: %s", warning)
         known_plans = plans.load(resolved)
-        made = assembly.build(resolved, redact)
+        if resolved.enabled and forks.ahead():
+            _prepared = resolved
+            runtime.prepare(lambda: _start(resolved, redact, known_plans, instrument_libraries))
+            forks.when_forked(runtime.begin)
+            if instrument_libraries:
+                instrument()
+        else:
+            _start(resolved, redact, known_plans, instrument_libraries)
+        return resolved
+
+
+def _start(
+    settings: Settings,
+    redact: Callable[[str, object], object] | None,
+    known_plans: plans.Plans,
+    instrument_libraries: bool,
+) -> None:
+    """Puts everything together and in force."""
+    global _configured, _prepared
+    from otel_agents.accounting import plans
+
+    with _lock:
+        made = assembly.build(settings, redact)
         runtime.replace(made)
-        _configured = made
-        gate.apply(resolved)
+        _configured, _prepared = made, None
+        gate.apply(settings)
         plans.announce(known_plans, made)
         _register_process_hooks()
-        if resolved.enabled and resolved.handle_signals:
+        if settings.enabled and settings.handle_signals:
             signals.install(lambda: _end(True), flush)
-        if resolved.enabled:
+        if settings.enabled:
             made.worker.submit(_warm_up)
             if instrument_libraries:
                 instrument()
-        return resolved
+            if forks.ahead():
+                made.worker.drain()  # a fork amid an import would leave the child stuck there
 
 
 def instrument() -> None:
@@ -101,7 +127,8 @@ def instrument() -> None:
                 threads.instrument()
         wire.install()
         instrument_http_clients()
-        process_metrics.measure_process()
+        if not runtime.prepared():
+            process_metrics.measure_process()
         frameworks.enable_frameworks()
 
 
@@ -115,7 +142,7 @@ def uninstrument() -> None:
 
 def configured() -> bool:
     """Whether :func:`configure` is in force."""
-    return _configured is not None
+    return _configured is not None or _prepared is not None
 
 
 def flush(timeout: float = 10.0) -> FlushResult:
@@ -124,6 +151,7 @@ def flush(timeout: float = 10.0) -> FlushResult:
     Args:
         timeout: seconds; what has not been sent by then is ``pending`` and is tried again later.
     """
+    forks.check()
     deadline = time.monotonic() + timeout
     current = runtime.current()
     current.settle()
@@ -142,8 +170,12 @@ def shutdown(timeout: float = 5.0) -> FlushResult:
 
 
 def _shutdown(timeout: float, before: Callable[[Runtime], None] | None = None) -> FlushResult:
-    global _configured
+    global _configured, _prepared
+    forks.check()
     with signals.put_off(), _lock:
+        if _prepared is not None:
+            _prepared = None
+            runtime.prepare(None)
         made = _configured
         if made is None:
             return FlushResult()
@@ -271,7 +303,4 @@ def _register_process_hooks() -> None:
     _hooks_registered = True
     atexit.register(_at_exit)
     endings.at_child_exit(_end)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
-        )
+    forks.watch(_after_fork, before=_before_fork, in_parent=_after_fork_in_parent)

@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from otel_agents import forks
+
 logger = logging.getLogger(__name__)
 
 #: Signals that end a process that does not handle them, and that one is asked to end with.
@@ -52,6 +54,8 @@ def install(stop: Stop, flush: Stop) -> None:
         os._exit = _before_exit(os._exit)
         os.kill = _before_signal(os.kill, "os")
         signal.raise_signal = _before_signal(signal.raise_signal, "signal")
+    if forks.under_uwsgi():
+        return  # it has handlers of its own, which Python does not know, and calls atexit at the end
     if threading.current_thread() is not threading.main_thread():
         logger.debug("otel-agents: no signal handlers, since this is not the main thread")
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import math
-import os
 import sqlite3
 import threading
 import time
@@ -13,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_agents import metrics, runtime
+from otel_agents import forks, metrics, runtime
 from otel_agents.budgets import alerts, gate, runs
 from otel_agents.budgets import budget as kinds
 from otel_agents.budgets.account import Account
@@ -77,8 +76,7 @@ class Books:
             if not self._registered:
                 self._registered = True
                 atexit.register(self.settle, True)
-                if hasattr(os, "register_at_fork"):
-                    os.register_at_fork(after_in_child=self._after_fork)
+                forks.watch(self._after_fork)
         gate.arm()
         alerts.gauge(metrics.BUDGET_LIMIT, budget, budget.limit)
 

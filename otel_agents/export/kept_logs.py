@@ -7,7 +7,6 @@ outbox and its files serve both.
 from __future__ import annotations
 
 import logging
-import os
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
+from otel_agents import forks
 from otel_agents.export import leftovers
 from otel_agents.export.entries import ERROR, Entry, head_of
 from otel_agents.export.grpc_sender import GrpcSender
@@ -164,8 +164,6 @@ def _after_fork() -> None:
 
 def _watch_forks() -> None:
     global _watching
-    if not _watching and hasattr(os, "register_at_fork"):
+    if not _watching:
         _watching = True
-        os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
-        )
+        forks.watch(_after_fork, before=_before_fork, in_parent=_after_fork_in_parent)

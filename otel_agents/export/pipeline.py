@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from otel_agents import forks
 from otel_agents.export import roots
 from otel_agents.export.copies import changed
 from otel_agents.export.entries import Entry, encode, unencoded
@@ -105,6 +106,7 @@ class SpanPipeline(SpanProcessor):
     # --- the caller's side ---------------------------------------------------------------------
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        forks.check()
         try:
             others.started(span, parent_context)
             inherited = self._inherited(parent_context)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.metrics.export import MetricReader
 
+from otel_agents import forks
 from otel_agents.export import snapshots
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def start(settings: Settings, resource: Resource, interval: float = INTERVAL) ->
     importlib.import_module("concurrent.futures.thread")
     reader = SnapshotReader(settings.metrics_host, settings.metrics_port, resource.attributes, interval)
     _readers.add(reader)
-    if not _fork_hook and hasattr(os, "register_at_fork"):
+    if not _fork_hook:
         _fork_hook = True
-        os.register_at_fork(after_in_child=after_fork)
+        forks.watch(after_fork)
     return reader
 
 

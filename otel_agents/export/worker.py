@@ -15,6 +15,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
+from otel_agents import forks
+
 logger = logging.getLogger(__name__)
 
 _LIMIT: Final = 100_000
@@ -43,6 +45,7 @@ class Worker:
 
     def submit(self, function: Callable[..., None], *arguments: Any) -> None:
         """Has ``function(*arguments)`` run soon; its exceptions are logged and go nowhere."""
+        forks.check()
         if self._thread is None and not self._stopped:
             self._start()
         self._tasks.append((function, arguments))
