@@ -27,7 +27,7 @@ def list_() -> None:
 
     for name in boards.names():
         board = boards.load(name)
-        print(f"{name:<10} {board.title}: {board.description}")
+        print(f"{name:<14} {board.title}: {board.description}")
 
 
 def preview(
@@ -52,8 +52,7 @@ def preview(
     _require_server_packages()
     settings = resolve({"mode": "disabled"})
     running = state.read(settings.home)
-    if langfuse is not None and not langfuse.startswith(("http://", "https://")):
-        raise CommandError(f"{langfuse!r} is no address; give --langfuse https://HOST/project/ID", 2)
+    leading_to = _address(langfuse)
     asked = prometheus or settings.prometheus_url or (running and running.prometheus) or _default(settings)
     from otel_agents.local.ui.dashboards.alone import serve
 
@@ -64,18 +63,32 @@ def preview(
 
             webbrowser.open(url)
 
-    serve(asked, (langfuse or (running.ui if running else "")).rstrip("/"), port, ready)
+    serve(asked, leading_to or (running.ui.rstrip("/") if running else ""), port, ready)
 
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made when it is missing.")],
+    langfuse: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The project's address in Langfuse, for links; can be changed on each page."
+        ),
+    ] = None,
 ) -> None:
     """Copy dashboards, data source, provisioning and Prometheus' rules into a folder, for your Grafana."""
     from otel_agents.dashboards import boards
 
-    written = boards.export(folder)
+    written = boards.export(folder, _address(langfuse))
     for path in written:
         print(path)
+
+
+def _address(langfuse: str | None) -> str:
+    from otel_agents.cli.errors import CommandError
+
+    if langfuse is not None and not langfuse.startswith(("http://", "https://")):
+        raise CommandError(f"{langfuse!r} is no address; give --langfuse https://HOST/project/ID", 2)
+    return (langfuse or "").rstrip("/")
 
 
 def _default(settings: Settings) -> str:

@@ -158,8 +158,11 @@ def load(name: str) -> Board:
     )
 
 
-def export(target: Path) -> list[Path]:
+def export(target: Path, langfuse: str = "") -> list[Path]:
     """Copies dashboards, provisioning and rules to ``target``; answers the files written.
+
+    Args:
+        langfuse: address of the project in Langfuse, which the dashboards' links then lead to.
 
     Raises:
         BoardError: the folder cannot be written.
@@ -174,11 +177,24 @@ def export(target: Path) -> list[Path]:
                 if path.is_file():
                     to = target / part / path.relative_to(source)
                     to.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, to)
+                    if part == "dashboards" and langfuse:
+                        to.write_text(
+                            _leading_to(path.read_text(encoding="utf-8"), langfuse), encoding="utf-8"
+                        )
+                    else:
+                        shutil.copyfile(path, to)
                     written.append(to)
     except OSError as error:
         raise BoardError(f"{target} cannot be written ({error.strerror}); give another folder") from None
     return written
+
+
+def _leading_to(text: str, langfuse: str) -> str:
+    made = json.loads(text)
+    for one in made["templating"]["list"]:
+        if one["type"] == "textbox":
+            one["query"] = langfuse
+    return json.dumps(made, indent=2, sort_keys=True) + "\n"
 
 
 def duration(text: str) -> float:

@@ -151,6 +151,15 @@ def test_legends_use_labels_of_the_result(board: str) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_every_grafana_from_11_on_takes_it(board: str) -> None:
+    made = load(board)
+    assert made["schemaVersion"] == 39, "a newer number is one that Grafana 11.0 does not know"
+    assert {link["title"] for link in made["links"]} == {"otel-agents", "Langfuse"}
+    for link in made["links"]:
+        assert "placement" not in link, "Grafana 12.3 shows only links without one beside the variables"
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_layout(board: str) -> None:
     """Nothing overlaps, nothing sticks out, every panel has a number of its own."""
     made = load(board)

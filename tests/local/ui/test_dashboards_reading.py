@@ -192,6 +192,20 @@ def test_export_gives_a_grafana_all_that_it_needs(tmp_path: Path) -> None:
     assert "cannot be written" in refused.stderr
 
 
+def test_exported_links_lead_to_the_langfuse_that_is_named(tmp_path: Path) -> None:
+    """A dashboard of a shared Grafana cannot be changed there, and this machine is nobody's Langfuse."""
+    done = command("export", str(tmp_path), "--langfuse", "https://langfuse.example.com/project/p1/")
+    assert done.returncode == 0, done.stderr
+    for board in BOARDS:
+        made = json.loads((tmp_path / "dashboards" / f"{board}.json").read_text())
+        boxes = {one["name"]: one["query"] for one in made["templating"]["list"] if one["type"] == "textbox"}
+        assert boxes == {"langfuse": "https://langfuse.example.com/project/p1"}
+        asked = json.loads((FOLDER / f"{board}.json").read_text())
+        assert made["panels"] == asked["panels"]
+    refused = command("export", str(tmp_path), "--langfuse", "nonsense")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+
+
 def test_preview_says_in_a_line_what_is_wrong() -> None:
     for arguments, words in (
         (("--prometheus", "nonsense"), "Prometheus' address cannot be used"),
