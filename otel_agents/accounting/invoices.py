@@ -166,13 +166,20 @@ def _line(row: _Row, found: Mapping[str, int | None], parts: Sequence[int], in_p
 def _day(row: _Row, place: int) -> date:
     text = row.text(place)
     try:
-        if re.fullmatch(r"\d{9,10}(\.\d+)?", text):
-            return datetime.fromtimestamp(float(text), UTC).date()
-        if slashed := re.fullmatch(r"(\d{4})/(\d{1,2})/(\d{1,2})", text):
-            return date(*(int(part) for part in slashed.groups()))
-        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+        day = _day_of(text)
     except (ValueError, OverflowError, OSError):
-        raise row.error(place, f"must be a day such as 2026-01-31, not {text!r}") from None
+        day = None
+    if day is None or not 1970 < day.year < 9999:
+        raise row.error(place, f"must be a day such as 2026-01-31, not {text!r}")
+    return day
+
+
+def _day_of(text: str) -> date:
+    if re.fullmatch(r"\d{9,10}(\.\d+)?", text):
+        return datetime.fromtimestamp(float(text), UTC).date()
+    if slashed := re.fullmatch(r"(\d{4})/(\d{1,2})/(\d{1,2})", text):
+        return date(*(int(part) for part in slashed.groups()))
+    moment = datetime.fromisoformat(text.removesuffix(" UTC"))
     return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
 
 

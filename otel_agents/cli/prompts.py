@@ -61,7 +61,8 @@ def list_prompts(
         print(json.dumps(rows, indent=2))
         return
     if not found:
-        print("no prompts; `otel-agents prompts push FILE` makes one")
+        searched = " with that name or label" if name or label else ""
+        print(f"no prompts{searched}; `otel-agents prompts push FILE` makes one")
         return
     print_table(
         ("prompt", "type", "versions", "labels", "updated"),
@@ -110,7 +111,7 @@ def diff(files: _Files) -> None:
 def pull(
     name: _Name,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
-    version: Annotated[int | None, typer.Option("--version", help="This version.")] = None,
+    version: Annotated[int | None, typer.Option("--version", help="This version.", min=1)] = None,
     label: Annotated[str | None, typer.Option("--label", help="The version with this label.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that has other content.")] = False,
 ) -> None:

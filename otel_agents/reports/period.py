@@ -44,17 +44,17 @@ def moment(text: str, now: datetime, option: str) -> datetime:
 
 
 def period(since: str, until: str | None, now: datetime) -> tuple[datetime, datetime]:
-    """Both ends, in UTC.
+    """Both ends, in UTC. What is yet to come counts as now: a month that is under way is not over.
 
     Raises:
         BadPeriod: one says no time, or they are the wrong way round.
     """
     start = moment(since, now, "--since")
-    end = now if until is None else moment(until, now, "--until")
+    end = now if until is None else min(moment(until, now, "--until"), now)
     if start >= end:
+        last = "now" if until is None or end == now else f"--until {until}"
         raise BadPeriod(
-            f"--since {since} ({start:%Y-%m-%d %H:%M} UTC) is not before "
-            f"{'now' if until is None else f'--until {until}'} ({end:%Y-%m-%d %H:%M} UTC); exchange or mend "
-            "them"
+            f"--since {since} ({start:%Y-%m-%d %H:%M} UTC) is not before {last} ({end:%Y-%m-%d %H:%M} UTC); "
+            "exchange or mend them"
         )
     return start, end

@@ -101,6 +101,11 @@ def test_exports(tmp_path: Path, text: str, expected: Invoice) -> None:
         ("date,Cost\n2026-01-01,1\n2026-01-02,much\n", "row 3: Cost must be a number, not 'much'"),
         ("date,cost\nyesterday,1\n", "row 2: date must be a day such as 2026-01-31, not 'yesterday'"),
         ("date,cost\n01/02/2026,1\n", "row 2: date must be a day"),
+        (
+            "date,cost\n2026-01-01,1\n9999-12-31,1\n",
+            "row 3: date must be a day such as 2026-01-31, not '9999",
+        ),
+        ("date,cost\n0001-01-01T00:00+14:00,1\n", "row 2: date must be a day such as 2026-01-31"),
         ("date,cost,currency\n2026-01-01,1,EUR\n", "row 2: currency must be usd, not 'EUR'"),
     ],
 )

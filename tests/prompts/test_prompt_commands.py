@@ -165,6 +165,7 @@ def test_list(cli: Command, tmp_path: Path, capsys: Out) -> None:
     ("arguments", "says", "status"),
     [
         (("pull", "nobody"), "no prompt 'nobody' in http://127.0.0.1", 1),
+        (("pull", "a", "--version", "0"), "Invalid value for '--version'", 2),
         (("pull", "a", "--version", "7"), "prompt 'a' has no version 7; it has the versions 1", 1),
         (
             ("pull", "a", "--label", "eu"),

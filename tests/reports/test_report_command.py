@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from otel_agents.cli import main
 from otel_agents.local.faults import Fault
 from otel_agents.local.options import LocalOptions
 from otel_agents.local.server import Running, running
+from otel_agents.reports.period import period
 from otel_agents.stack import state
 
 APRIL = ("--since", "2026-04-01", "--until", "2026-05-01")
@@ -255,6 +257,7 @@ def test_only_one_environment(report: Report, backend: Running) -> None:
         (("--since", "2026-13-01"), "--since '2026-13-01' is no time"),
         (("--since", "0d"), "is not before now"),
         (("--since", "2999-01-01"), "is not before now"),
+        (("--since", "2999-01-01", "--until", "2999-02-01"), "is not before now"),
         (("--since", "30d", "--until", "2020-01-01"), "is not before --until 2020-01-01"),
         (("--since", "99999999d"), "is more than ten years"),
         (
@@ -274,6 +277,11 @@ def test_bad_usage_is_one_line(
     assert expected in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_a_period_that_is_not_over_is_projected_by_what_has_passed() -> None:
+    now = datetime(2026, 3, 11, tzinfo=UTC)
+    assert period("2026-03-01", "2026-04-01", now) == (datetime(2026, 3, 1, tzinfo=UTC), now)
 
 
 @pytest.mark.parametrize(
