@@ -14,7 +14,7 @@ from pathlib import Path
 
 from otel_agents.cli.errors import CommandError
 from otel_agents.config import Settings, resolve
-from otel_agents.demo import accounts, example
+from otel_agents.demo import accounts, example, show
 from otel_agents.demo.accounts import Account
 from otel_agents.stack import services, state
 from otel_agents.stack.errors import StackError
@@ -66,15 +66,23 @@ def hold(wish: Wish) -> int:
                 json.dumps({name: account.as_dict() for name, account in found.items()}, indent=2), flush=True
             )
         else:
-            from otel_agents.demo.show import show
-
-            show(found, lines, place.state, run)
+            show.show(found, lines)
         for line in lines:
             _say(f"not equal: {line}")
+        if wish.keep or place.borrowed:
+            _say_where(show.addresses(place.state, run), wish)
+        elif not wish.as_json:
+            _say("the stack stops now; --keep leaves it up, to look around")
         if wish.keep and parts is not None:
             _say("the stack stays up; Ctrl-C stops it")
             told.wait(parts)
     return status
+
+
+def _say_where(addresses: list[str], wish: Wish) -> None:
+    """Beside JSON on standard error, since JSON has to be alone on its stream."""
+    for line in addresses:  # by plain print, since a wrapped address cannot be clicked or copied
+        print(line, file=sys.stderr if wish.as_json else sys.stdout, flush=True)
 
 
 def _say(line: str) -> None:

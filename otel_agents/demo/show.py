@@ -1,4 +1,4 @@
-"""The demo's result for people: a table of the three accounts, and where to look."""
+"""The demo's result for people: a table of the accounts, and where to look."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from otel_agents.demo.accounts import Account
 from otel_agents.stack.state import State
 
 
-def show(found: Mapping[str, Account], different: Sequence[str], state: State, run: str) -> None:
-    """Prints the accounts side by side, and the addresses of the UI and of Prometheus."""
+def show(found: Mapping[str, Account], different: Sequence[str]) -> None:
+    """Prints the accounts side by side."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -28,14 +28,19 @@ def show(found: Mapping[str, Account], different: Sequence[str], state: State, r
         mark = Text("no", style=style) if one.name in wrong else Text("yes", style="green")
         label = "cost, USD" if one.name == "cost" else one.name.replace("_", " ")
         table.add_row(label, *(Text(cell, style=style) for cell in cells), mark)
-    console = Console()
-    console.print(table)
-    # Addresses by plain print: a wrapped one cannot be clicked or copied.
-    print(f"traces      {state.ui}/sessions/{run}")
+    Console().print(table)
+
+
+def addresses(state: State, run: str) -> list[str]:
+    """Where to look at the run, one address a line."""
+    lines = [f"traces      {state.ui}/sessions/{run}"]
     if state.prometheus:
         expression = "sum by (gen_ai_request_model) (otel_agents_cost_total)"
-        print(f"Prometheus  {state.prometheus}/graph?g0.expr={quote(expression)}&g0.tab=1")
-    print(f"logs        {state.logs}", flush=True)
+        lines += [
+            f"dashboards  {state.ui}/dashboards/overview?range=15m",
+            f"Prometheus  {state.prometheus}/graph?g0.expr={quote(expression)}&g0.tab=1",
+        ]
+    return [*lines, f"logs        {state.logs}"]
 
 
 def _cell(name: str, value: object) -> str:

@@ -101,13 +101,15 @@ class TestEndToEnd:
         assert done.returncode == 0
         assert "equal" in done.stdout
         assert done.stdout.count("yes") == len(NUMBERS)
-        assert "/sessions/demo-" in done.stdout
-        assert "/graph?g0.expr=" in done.stdout
+        assert "http" not in done.stdout  # nothing answers there any more
+        assert "--keep" in done.stderr
 
     def test_stays_on_a_terminal_until_ctrl_c(self, environment: dict[str, str]) -> None:
         with on_a_terminal([COMMAND, "demo"], environment) as (process, output):
             wait_for(lambda: "Ctrl-C stops it" in output(), "the demo's last line", timeout=240)
             assert process.poll() is None
+            for address in ("/sessions/demo-", "/dashboards/overview?range=15m", "/graph?g0.expr="):
+                assert address in output()
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0, output()
 
@@ -159,11 +161,13 @@ def test_different_accounts_are_shown_and_fail(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["langfuse"]["calls"] == 3
     assert "not equal: calls: provider 2, langfuse 3, prometheus 2" in captured.err
+    assert "http://127.0.0.1:3000/sessions/run-1" in captured.err
 
     assert session.hold(Wish()) == 1
     table = capsys.readouterr().out
     assert next(line for line in table.splitlines() if "calls" in line).count("no") == 1
     assert table.count("yes") == len(NUMBERS) - 1
+    assert "http://127.0.0.1:3000/sessions/run-1" in table
 
 
 def findings(home: Path) -> list[object]:
