@@ -40,19 +40,34 @@ def from_events(
     for name, attributes in events:
         role = name.removeprefix("gen_ai.").removesuffix(".message")
         if name == "gen_ai.choice":
+            attributes = _fields(attributes)
             inner = parsed(attributes.get("message"))
             fields = inner if isinstance(inner, Mapping) else attributes
             made = from_chat([_chat_message(fields, "assistant")], "assistant")
             produced += made or []
         elif name.startswith("gen_ai.") and role in ("system", "user", "assistant", "tool"):
-            given.append(_chat_message(attributes, role))
+            given.append(_chat_message(_fields(attributes), role))
         elif name == "gen_ai.content.prompt":
-            found = parsed(attributes.get("gen_ai.prompt"))
-            given += found if isinstance(found, list) else []
+            given += _listed(attributes.get("gen_ai.prompt"), "user")
         elif name == "gen_ai.content.completion":
-            found = parsed(attributes.get("gen_ai.completion"))
-            produced += from_chat(found, "assistant") or []
+            produced += (
+                from_chat(_listed(attributes.get("gen_ai.completion"), "assistant"), "assistant") or []
+            )
     return from_chat(given, "user"), produced or None
+
+
+def _fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An event's own fields; Azure's SDKs have all of them as JSON in one."""
+    told = parsed(attributes.get("gen_ai.event.content"))
+    return told if isinstance(told, Mapping) else attributes
+
+
+def _listed(told: Any, role: str) -> list[Any]:
+    """A list of messages as JSON, or the plain text that some have instead."""
+    found = parsed(told)
+    if isinstance(found, list):
+        return found
+    return [{"role": role, "content": told}] if isinstance(told, str) and told else []
 
 
 def _chat_message(fields: Mapping[str, Any], role: str) -> dict[str, Any]:
@@ -102,6 +117,19 @@ def from_generations(given: Any) -> list[dict[str, Any]] | None:
             if isinstance(info, Mapping) and isinstance(info.get("finish_reason"), str):
                 message["finish_reason"] = info["finish_reason"]
             made.append(message)
+    return made or None
+
+
+def from_choices(given: Any) -> list[dict[str, Any]] | None:
+    """What a chat completion answered, as OpenAI's API says it."""
+    choices = given.get("choices") if isinstance(given, Mapping) else None
+    made: list[dict[str, Any]] = []
+    for one in choices if isinstance(choices, list) else ():
+        message = one.get("message") if isinstance(one, Mapping) else None
+        if isinstance(message, Mapping) and (found := from_chat([dict(message)], "assistant")):
+            if isinstance(reason := one.get("finish_reason"), str):
+                found[0]["finish_reason"] = reason
+            made += found
     return made or None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from otel_agents import semconv as sc
-from otel_agents.normalize.chat_messages import from_generations, from_langchain
+from otel_agents.normalize.chat_messages import from_choices, from_generations, from_langchain
 from otel_agents.normalize.conditions import Not, either, has
 from otel_agents.normalize.dialect import Dialect
 from otel_agents.normalize.indexed import Tools
@@ -32,7 +32,8 @@ def _input(record: Record) -> Any:
 
 
 def _output(record: Record) -> Any:
-    return from_generations(parsed(record.attributes.get(_COMPLETION)))
+    answer = parsed(record.attributes.get(_COMPLETION))
+    return from_generations(answer) or from_choices(answer)
 
 
 _RULES: Final[tuple[Rule, ...]] = (
@@ -65,6 +66,21 @@ _RULES: Final[tuple[Rule, ...]] = (
             (sc.USAGE_CACHE_WRITE, ("input_token_details", "cache_creation"), "integer"),
             (sc.USAGE_REASONING, ("output_token_details", "reasoning"), "integer"),
         ),
+        _PACKAGE,
+        when=_CALL,
+    ),
+    Fields(
+        "gen_ai.usage.input_token_details",
+        (
+            (sc.USAGE_CACHE_READ, ("cache_read",), "integer"),
+            (sc.USAGE_CACHE_WRITE, ("cache_creation",), "integer"),
+        ),
+        _PACKAGE,
+        when=_CALL,
+    ),
+    Fields(
+        "gen_ai.usage.output_token_details",
+        ((sc.USAGE_REASONING, ("reasoning",), "integer"),),
         _PACKAGE,
         when=_CALL,
     ),

@@ -71,9 +71,17 @@ def _from_events(target: str, kind: str) -> tuple[Group, ...]:
     """Texts of events, each added to a list that grows with every event, in their order."""
     growing = attribute(f"{_GROWING}.{kind}")
     part, message = 'cache["part"]', 'cache["message"]'
-    content = 'spanevent.attributes["content"]'
-    statements: list[str] = []
+    content = 'cache["content"]'
+    told = 'spanevent.attributes["gen_ai.event.content"]'
+    statements: list[str] = [
+        f'set({content}, spanevent.attributes["content"])',
+        f'set(cache["fields"], ParseJSON({told})) where IsString({told})',  # Azure's SDKs
+        f'set({content}, cache["fields"]["content"]) where cache["fields"] != nil',
+    ]
     if kind == "in":
+        prompt = 'spanevent.name == "gen_ai.content.prompt"'
+        statements.append(f'set(cache["role"], "user") where {prompt}')
+        statements.append(f'set({content}, spanevent.attributes["gen_ai.prompt"]) where {prompt}')
         for role in ("system", "user", "assistant"):
             statements.append(f'set(cache["role"], "{role}") where spanevent.name == "gen_ai.{role}.message"')
         statements.append(
@@ -83,11 +91,15 @@ def _from_events(target: str, kind: str) -> tuple[Group, ...]:
     else:
         choice = 'spanevent.name == "gen_ai.choice"'
         told = 'spanevent.attributes["message"]'
+        completion = 'spanevent.name == "gen_ai.content.completion"'
         statements += [
+            f'set(cache["role"], "assistant") where {completion}',
+            f'set(cache["said"], spanevent.attributes["gen_ai.completion"]) where {completion}',
             f'set(cache["role"], "assistant") where {choice}',
             f'set(cache["said"], {content}) where {choice}',
             f'set(cache["told"], ParseJSON({told})) where {choice} and IsString({told})',
             f'set(cache["told"], {told}) where {choice} and IsMap({told})',
+            f'set(cache["told"], cache["fields"]["message"]) where {choice} and cache["fields"] != nil',
             'set(cache["said"], cache["told"]["content"]) where cache["told"] != nil',
             f'set({part}, {{"type": "text", "content": cache["said"]}}) where IsString(cache["said"]) and '
             'cache["said"] != ""',

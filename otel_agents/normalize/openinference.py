@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_agents import semconv as sc
-from otel_agents.normalize.conditions import Not, all_of, either, has, lacks, named, scope
+from otel_agents.normalize.conditions import Not, Number, all_of, either, has, lacks, named, scope
 from otel_agents.normalize.dialect import Dialect
 from otel_agents.normalize.indexed import CUT, Items, Messages
 from otel_agents.normalize.providers import PROVIDERS
@@ -19,6 +19,20 @@ KIND: Final = "openinference.span.kind"
 _SPEC: Final = "https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md"
 _TOOLS: Final = "https://github.com/Arize-ai/openinference/blob/main/spec/tool_calling.md"
 _LLAMA: Final = "openinference-instrumentation-llama-index 4.6.1, spans of one query and one agent run"
+
+#: Kind → operation.
+_KINDS: Final = {
+    "LLM": sc.OP_CHAT,
+    "EMBEDDING": sc.OP_EMBEDDINGS,
+    "RETRIEVER": sc.OP_RETRIEVAL,
+    "RERANKER": sc.OP_RETRIEVAL,
+    "TOOL": sc.OP_EXECUTE_TOOL,
+    "AGENT": sc.OP_INVOKE_AGENT,
+    "CHAIN": sc.OP_INVOKE_WORKFLOW,
+    "PROMPT": sc.OP_INVOKE_WORKFLOW,
+    "GUARDRAIL": "guardrail",
+    "EVALUATOR": "evaluate",
+}
 
 _CALL = either(KIND, "LLM", "EMBEDDING")
 _LLM = either(KIND, "LLM")
@@ -72,23 +86,21 @@ _DOCUMENT: Final = (
 )
 
 _RULES: Final[tuple[Rule, ...]] = (
+    Copy(
+        KIND,
+        (KIND,),
+        "openinference-semantic-conventions-js of 2024 (kinds in small letters)",
+        values={kind.lower(): kind for kind in _KINDS},
+        only=True,
+        replaces=True,
+    ),
     Say(sc.OPERATION_NAME, sc.OP_INVOKE_WORKFLOW, _AROUND, _LLAMA),
     Say(KIND, "CHAIN", _AROUND, _LLAMA, replaces=True),
     Copy(
         sc.OPERATION_NAME,
         (KIND,),
         _SPEC,
-        values={
-            "LLM": sc.OP_CHAT,
-            "EMBEDDING": sc.OP_EMBEDDINGS,
-            "RETRIEVER": sc.OP_RETRIEVAL,
-            "RERANKER": sc.OP_RETRIEVAL,
-            "TOOL": sc.OP_EXECUTE_TOOL,
-            "AGENT": sc.OP_INVOKE_AGENT,
-            "CHAIN": sc.OP_INVOKE_WORKFLOW,
-            "GUARDRAIL": "guardrail",
-            "EVALUATOR": "evaluate",
-        },
+        values=_KINDS,
         only=True,
     ),
     # Model calls.
@@ -110,9 +122,19 @@ _RULES: Final[tuple[Rule, ...]] = (
         when=_LLM,
     ),
     Copy(sc.REQUEST_MODEL, ("llm.model_name", "embedding.model_name"), _SPEC, when=_CALL),
+    Copy(sc.REQUEST_MODEL, ("reranker.model_name",), _SPEC, when=either(KIND, "RERANKER")),
     Copy(sc.RESPONSE_MODEL, ("llm.model_name", "embedding.model_name"), _SPEC, when=_CALL),
     Copy(sc.USAGE_INPUT_TOKENS, ("llm.token_count.prompt",), _SPEC, kind="integer", when=_CALL),
     Copy(sc.USAGE_OUTPUT_TOKENS, ("llm.token_count.completion",), _SPEC, kind="integer", when=_CALL),
+    # Where nobody says how it splits.
+    Copy(
+        sc.USAGE_TOTAL_TOKENS,
+        ("llm.token_count.total",),
+        _SPEC,
+        kind="integer",
+        when=all_of(_CALL, lacks("llm.token_count.prompt", "llm.token_count.completion")),
+        spends=True,
+    ),
     Copy(
         sc.USAGE_CACHE_READ, ("llm.token_count.prompt_details.cache_read",), _SPEC, kind="integer", when=_CALL
     ),
@@ -133,6 +155,20 @@ _RULES: Final[tuple[Rule, ...]] = (
     Copy(sc.USAGE_COST, ("llm.cost.total",), _SPEC, kind="number", when=_CALL),
     # What agents and chains sum up was counted below them.
     Spend(("llm.token_count.", "llm.cost."), _SPEC, when=Not(_CALL), always=True),
+    Copy(
+        "gen_ai.usage.audio.input_tokens",
+        ("llm.token_count.prompt_details.audio",),
+        _SPEC,
+        kind="integer",
+        when=all_of(_CALL, Not(Number("llm.token_count.prompt_details.audio", 0))),
+    ),
+    Copy(
+        "gen_ai.usage.audio.output_tokens",
+        ("llm.token_count.completion_details.audio",),
+        _SPEC,
+        kind="integer",
+        when=all_of(_CALL, Not(Number("llm.token_count.completion_details.audio", 0))),
+    ),
     Spend(("llm.token_count.",), _SPEC, needs=sc.USAGE_INPUT_TOKENS, when=_CALL),
     Spend(("llm.cost.",), _SPEC, needs=sc.USAGE_COST, when=_CALL),
     Copy(sc.RESPONSE_FINISH_REASONS, ("llm.finish_reason",), _SPEC, kind="list", when=_LLM),
@@ -146,6 +182,17 @@ _RULES: Final[tuple[Rule, ...]] = (
         cap=2,
         cap_calls=4,
         **_MESSAGE,  # type: ignore[arg-type]
+    ),
+    # Completions without roles.
+    Messages(sc.INPUT_MESSAGES, "llm.prompts", _SPEC, content=".prompt.text", when=_LLM, cap=2),
+    Messages(
+        sc.OUTPUT_MESSAGES,
+        "llm.choices",
+        _SPEC,
+        default="assistant",
+        content=".completion.text",
+        when=_LLM,
+        cap=2,
     ),
     Items(
         sc.TOOL_DEFINITIONS,

@@ -36,10 +36,20 @@ _RULES: Final[tuple[Rule, ...]] = (
     # Anthropic's count excludes the cache, and is written as it came.
     Sum(
         sc.USAGE_INPUT_TOKENS,
-        (sc.USAGE_INPUT_TOKENS, sc.USAGE_CACHE_READ, "gen_ai.usage.cache_creation.input_tokens"),
+        (
+            sc.USAGE_INPUT_TOKENS,
+            sc.USAGE_CACHE_READ,
+            "gen_ai.usage.cache_read_input_tokens",
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_creation_input_tokens",
+        ),
         (sc.USAGE_INPUT_TOKENS,),
         f"{_PACKAGE}, openlit/instrumentation/anthropic/utils.py",
-        when=all_of(either(sc.PROVIDER_NAME, "anthropic"), lacks(COUNTED)),
+        when=all_of(
+            any_of(either(sc.PROVIDER_NAME, "anthropic"), either("gen_ai.system", "anthropic")),
+            _CALL,
+            lacks(COUNTED),
+        ),
         replaces=True,
     ),
     # 0 where it has no price; that would be taken for the cost.

@@ -16,6 +16,7 @@ from otel_agents.normalize.rules import Copy, Prefixed, Rule, Said, Say, Spend
 
 _NAMES: Final = "opentelemetry-semantic-conventions-ai 0.5 (opentelemetry/semconv_ai/__init__.py)"
 _NUMBERED: Final = "opentelemetry-instrumentation-openai 0.40 (shared/chat_wrappers.py)"
+_FIRST: Final = "opentelemetry-semantic-conventions-ai 0.0.20 to 0.3"
 _DECORATORS: Final = "traceloop-sdk 0.62.4 (traceloop/sdk/decorators/base.py)"
 _KIND: Final = "traceloop.span.kind"
 _PROPERTIES: Final = "traceloop.association.properties."
@@ -70,6 +71,13 @@ _RULES: Final[tuple[Rule, ...]] = (
         when=either(_KIND, "tool"),
         spends=True,
     ),
+    # A framework is nobody's provider.
+    Spend(
+        ("gen_ai.system",),
+        "opentelemetry-instrumentation-langchain 0.40, -llamaindex 0.40",
+        when=either("gen_ai.system", "Langchain", "LlamaIndex"),
+        always=True,
+    ),
     # Model calls, in the names before they moved under gen_ai.
     Copy(sc.REQUEST_MODEL, ("llm.request.model",), _NAMES),
     Copy(sc.RESPONSE_MODEL, ("llm.response.model",), _NAMES),
@@ -115,6 +123,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         sc.RESPONSE_FINISH_REASONS,
         (
             "gen_ai.completion.0.finish_reason",
+            "llm.completions.0.finish_reason",
             "gen_ai.response.finish_reason",
             "llm.response.finish_reason",
             "gen_ai.response.stop_reason",
@@ -132,6 +141,17 @@ _RULES: Final[tuple[Rule, ...]] = (
         finish=".finish_reason",
         cap=2,
         cap_calls=4,
+        **_MESSAGE,  # type: ignore[arg-type]
+    ),
+    # Their names before they moved under gen_ai.
+    Messages(sc.INPUT_MESSAGES, "llm.prompts", _FIRST, **_MESSAGE),  # type: ignore[arg-type]
+    Messages(
+        sc.OUTPUT_MESSAGES,
+        "llm.completions",
+        _FIRST,
+        default="assistant",
+        finish=".finish_reason",
+        cap=2,
         **_MESSAGE,  # type: ignore[arg-type]
     ),
     Items(

@@ -15,6 +15,7 @@ from otel_agents.normalize.indexed import Tools
 from otel_agents.normalize.record import Record
 from otel_agents.normalize.rules import (
     Copy,
+    Fields,
     Group,
     Make,
     Prefixed,
@@ -40,6 +41,20 @@ _TOOL = either(_ID, "ai.toolCall")
 
 #: Part of the conventions ← part of the SDK's, in JSON text.
 _PARTS: Final = (
+    # Images and files: version 4, then 5 and later.
+    (
+        r'\{"type":"image","image":"data:([^;,"]+);base64,([^"]*)"',
+        '{"type":"blob","modality":"image","mime_type":"$1","content":"$2"',
+    ),
+    (rf'\{{"type":"image","image":({_STRING})', '{"type":"uri","modality":"image","uri":$1'),
+    (
+        r'\{"type":"file","mediaType":"(image|audio|video)(/[^"]*)","data":"(https?:[^"]*)"',
+        '{"type":"uri","modality":"$1","mime_type":"$1$2","uri":"$3"',
+    ),
+    (
+        r'\{"type":"file","mediaType":"(image|audio|video)(/[^"]*)","data":"([^"]*)"',
+        '{"type":"blob","modality":"$1","mime_type":"$1$2","content":"$3"',
+    ),
     (rf'"role":"([a-z]+)","content":({_STRING})', '"role":"$1","parts":[{"type":"text","content":$2}]'),
     (r'"role":"([a-z]+)","content":\[', '"role":"$1","parts":['),
     (rf'\{{"type":"(text|reasoning)","text":({_STRING})', '{"type":"$1","content":$2'),
@@ -208,18 +223,6 @@ _RULES: Final[tuple[Rule, ...]] = (
         kind="integer",
         when=_CALL,
     ),
-    Sum(
-        sc.USAGE_INPUT_TOKENS,
-        (sc.USAGE_INPUT_TOKENS, "ai.usage.cachedInputTokens"),
-        (sc.USAGE_INPUT_TOKENS, "ai.usage.cachedInputTokens"),
-        _V5,
-        when=all_of(
-            _CALL,
-            either(sc.PROVIDER_NAME, "anthropic", "aws.bedrock"),
-            lacks("ai.usage.inputTokenDetails.noCacheTokens"),
-        ),
-        replaces=True,
-    ),
     Copy(
         sc.USAGE_CACHE_READ,
         ("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),
@@ -234,12 +237,48 @@ _RULES: Final[tuple[Rule, ...]] = (
         kind="integer",
         when=_CALL,
     ),
+    Fields(
+        "ai.response.providerMetadata",
+        (
+            (sc.USAGE_CACHE_READ, ("anthropic", "cacheReadInputTokens"), "integer"),
+            (sc.USAGE_CACHE_WRITE, ("anthropic", "cacheCreationInputTokens"), "integer"),
+            (sc.USAGE_CACHE_READ, ("bedrock", "usage", "cacheReadInputTokens"), "integer"),
+            (sc.USAGE_CACHE_WRITE, ("bedrock", "usage", "cacheWriteInputTokens"), "integer"),
+        ),
+        f"{_V4}; @ai-sdk/anthropic 1 and 2, @ai-sdk/amazon-bedrock 2 and 3",
+        when=_CALL,
+    ),
+    Sum(
+        sc.USAGE_INPUT_TOKENS,
+        (sc.USAGE_INPUT_TOKENS, sc.USAGE_CACHE_READ, sc.USAGE_CACHE_WRITE),
+        (sc.USAGE_INPUT_TOKENS,),
+        _V5,
+        when=all_of(
+            _CALL,
+            either(sc.PROVIDER_NAME, "anthropic", "aws.bedrock"),
+            lacks("ai.usage.inputTokenDetails.noCacheTokens"),
+        ),
+        replaces=True,
+    ),
     Copy(
         sc.USAGE_REASONING,
         ("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"),
         _V6,
         kind="integer",
         when=_CALL,
+    ),
+    # Gemini's output leaves out what it thought.
+    Sum(
+        sc.USAGE_OUTPUT_TOKENS,
+        (sc.USAGE_OUTPUT_TOKENS, sc.USAGE_REASONING),
+        (sc.USAGE_OUTPUT_TOKENS, sc.USAGE_REASONING),
+        "@ai-sdk/google 1 and 2: outputTokens is candidatesTokenCount",
+        when=all_of(
+            _CALL,
+            either(sc.PROVIDER_NAME, "gcp.gemini", "gcp.vertex_ai"),
+            lacks("ai.usage.outputTokenDetails.textTokens"),
+        ),
+        replaces=True,
     ),
     Say(sc.REQUEST_STREAM, True, either(_ID, "ai.streamText.doStream", "ai.streamObject.doStream"), _V6),
     Copy(sc.RESPONSE_TIME_TO_FIRST_CHUNK, ("ai.response.msToFirstChunk",), _V6, kind="seconds"),

@@ -91,7 +91,7 @@ class Case:
         return {**kept, **self._mark(), **made, **self.collector_makes}
 
     def _mark(self) -> dict[str, Any]:
-        return {} if self.dialect in ("older", "none") else {NORMALIZED: self.dialect}
+        return {} if self.dialect in ("older", "inclusive", "none") else {NORMALIZED: self.dialect}
 
 
 def cases() -> list[Case]:
