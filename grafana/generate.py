@@ -43,7 +43,7 @@ def encoded(dashboard: Dashboard) -> str:
     plain = json.loads(JSONEncoder(sort_keys=True).encode(dashboard.build()))
     plain["schemaVersion"] = SCHEMA_VERSION
     for link in plain["links"]:
-        # The SDK always says "in the controls menu": there Grafana 12.3 and later hides links, and drops lists.
+        # The SDK always says "in the controls menu", where Grafana 12.3 hides links, and drops lists of them.
         link.pop("placement", None)
     for number, panel in enumerate(plain["panels"], start=1):
         panel["id"] = number

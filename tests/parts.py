@@ -24,6 +24,7 @@ _HINTS = {
     "promtool": "install Debian's `prometheus` package, or put promtool on PATH",
     "alertmanager": "install Debian's `prometheus-alertmanager` package, or put alertmanager on PATH",
     "amtool": "install Debian's `prometheus-alertmanager` package, or put amtool on PATH",
+    "victoria-metrics": "install Debian's `victoria-metrics` package, or put victoria-metrics on PATH",
     "chromium": "install Debian's `chromium` package, or put chromium on PATH",
 }
 
@@ -52,6 +53,14 @@ def require(kind: str) -> Path:
     if os.environ.get("OTEL_AGENTS_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def optional(kind: str) -> Path:
+    """As :func:`require`, for what continuous integration may go without, too."""
+    found = _find(kind)
+    if found is None:
+        pytest.skip(f"no {kind} on this machine: {_HINTS[kind]}")
+    return found
 
 
 def free_port() -> int:

@@ -45,7 +45,6 @@ def preview(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
 ) -> None:
     """Show the dashboards in the browser, drawn from their JSON and Prometheus, until Ctrl-C."""
-    from otel_agents.cli.errors import CommandError
     from otel_agents.config import resolve
     from otel_agents.stack import state
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from parts import free_port, require, wait_for
+from parts import free_port, optional, require, wait_for
 
 
 @contextmanager
@@ -53,15 +53,45 @@ def prometheus(folder: Path, samples: Path | None = None, *options: str) -> Iter
         log.close()
 
 
+@contextmanager
+def victoria_metrics(folder: Path, samples: Path) -> Iterator[Prometheus]:
+    """VictoriaMetrics with the samples of an OpenMetrics file; it answers as Prometheus does."""
+    binary = optional("victoria-metrics")
+    port = free_port()
+    log = (folder / "victoria-metrics.log").open("w")
+    process = subprocess.Popen(
+        [
+            binary,
+            f"-storageDataPath={folder / 'data'}",
+            f"-httpListenAddr=127.0.0.1:{port}",
+            "-retentionPeriod=10y",
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    server = Prometheus(f"http://127.0.0.1:{port}")
+    try:
+        wait_for(lambda: server.ready("health"), "VictoriaMetrics")
+        lines = [line.rpartition(" ") for line in samples.read_text(encoding="utf-8").splitlines()]
+        told = [f"{series} {float(at) * 1000:.0f}" for series, _, at in lines if series != "#"]
+        for path, body in (("api/v1/import/prometheus", "\n".join(told)), ("internal/force_flush", "")):
+            urllib.request.urlopen(f"{server.url}/{path}", data=body.encode(), timeout=60).close()
+        yield server
+    finally:
+        process.terminate()
+        process.wait(15)
+        log.close()
+
+
 class Prometheus:
     """Prometheus' HTTP API."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def ready(self) -> bool:
+    def ready(self, path: str = "-/ready") -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as response:
+            with urllib.request.urlopen(f"{self.url}/{path}", timeout=5) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
