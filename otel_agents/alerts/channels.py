@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_agents.alerts.conditions import Reading, Window
-from otel_agents.langfuse.score_api import pause, retry_after
+from otel_agents.export.waits import pause, retry_after
 from otel_agents.stack.ports import is_loopback
 
 if TYPE_CHECKING:

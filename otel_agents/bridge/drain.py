@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from otel_agents.bridge.queue import ScoreQueue
-from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch, pause
+from otel_agents.export.waits import pause
+from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch
 from otel_agents.langfuse.scores import untraced
 
 if TYPE_CHECKING:

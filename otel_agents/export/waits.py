@@ -28,7 +28,7 @@ def pause(failures: int, asked: float | None) -> float:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a ``Retry-After`` header, given in seconds or as a date; None without one (RFC 9110)."""
-    given = headers.get("Retry-After") or headers.get("retry-after")
+    given = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
     if given is None:
         return None
     try:

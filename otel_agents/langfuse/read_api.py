@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_agents.langfuse.score_api import pause, retry_after
+from otel_agents.export.waits import pause, retry_after
 from otel_agents.langfuse.unavailable import LangfuseUnavailable
 from otel_agents.version import __version__
 
@@ -24,7 +24,7 @@ Parameters = Sequence[tuple[str, str]]
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Tries of a request that gets no connection: a server that is down is told soon.
 _CONNECTIONS: Final = 3
-_TRIES: Final = 6
+_TRIES: Final = 7
 
 
 class SlowAnswer(LangfuseUnavailable):

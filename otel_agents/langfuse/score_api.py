@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-import random
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from otel_agents.export.waits import retry_after
 from otel_agents.langfuse.score_events import MAX_REQUEST_BYTES, Score
 from otel_agents.version import __version__
 
@@ -29,10 +27,6 @@ BATCH: Final = 15
 #: Statuses after which the same request may succeed. Langfuse answers 401 and 403 also while it cannot
 #: look up keys, or suspends a project.
 _TRANSIENT: Final = frozenset({401, 403, 408, 425, 429})
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
-#: A server may ask for more patience than we would have, up to this many seconds.
-_LONGEST_WAIT: Final = 300.0
 
 
 @dataclass(slots=True)
@@ -197,32 +191,6 @@ def _message(body: object) -> str:
         said = [body[key] for key in ("message", "error") if body.get(key)]
         body = ": ".join(one if isinstance(one, str) else json.dumps(one) for one in said) or body
     return " ".join(str(body).split())[:300]
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a ``Retry-After`` header, given in seconds or as a date; None without one."""
-    given = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
-    if given is None:
-        return None
-    try:
-        seconds = float(given)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT)
-
-
-def pause(failures: int, asked: float | None) -> float:
-    """Seconds to wait after the ``failures``-th failure in a row: what the server asked for, else doubling.
-
-    With jitter, so that many processes do not come back at one instant.
-    """
-    if asked is not None:
-        return asked + random.uniform(0.0, 0.1 * asked + 0.05)
-    longest = min(_FIRST_PAUSE * 2.0 ** min(failures - 1, 10), _LONGEST_PAUSE)
-    return random.uniform(longest / 2, longest)
 
 
 def first_batch(scores: Iterable[Score]) -> list[Score]:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.export.result import ScoreResult
-from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch, pause
+from otel_agents.export.waits import pause
+from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch
 from otel_agents.langfuse.score_disk import ScoreDisk
 from otel_agents.langfuse.score_events import NotAScore, Score, score_of
 

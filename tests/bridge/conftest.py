@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from otel_agents.bridge.app import create_app
 from otel_agents.config import Settings, resolve
-from otel_agents.langfuse import score_api
+from otel_agents.export import waits
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ def nobody() -> str:
 @pytest.fixture
 def start_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartBridge:
     """Starts a bridge with the test's home; it tries again after hundredths of a second."""
-    monkeypatch.setattr(score_api, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(score_api, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(waits, "_FIRST", 0.02)
+    monkeypatch.setattr(waits, "_LONGEST", 0.05)
 
     @contextlib.contextmanager
     def start(url: str, **rest: Any) -> Iterator[Rig]:

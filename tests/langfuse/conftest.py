@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from score_server import ScoreServer
 
-from otel_agents.langfuse import score_api
+from otel_agents.export import waits
 from otel_agents.langfuse.score_api import ScoreApi
 from otel_agents.langfuse.scores import ScoreSender
 
@@ -24,8 +24,8 @@ def server() -> Iterator[ScoreServer]:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries again after hundredths of a second; what a server asks for is waited as it is."""
-    monkeypatch.setattr(score_api, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(score_api, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(waits, "_FIRST", 0.02)
+    monkeypatch.setattr(waits, "_LONGEST", 0.05)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import pytest
 from parts import free_port, wait_for
 from score_server import Answer, ScoreServer
 
-from otel_agents.langfuse import score_api
 from otel_agents.langfuse.score_api import ScoreApi
 from otel_agents.langfuse.score_events import MAX_REQUEST_BYTES
 from otel_agents.langfuse.scores import ScoreResult, ScoreSender
@@ -138,30 +137,6 @@ def test_retry_after_is_waited_for(make_sender: Any, server: ScoreServer) -> Non
     started = time.monotonic()
     wait_for(lambda: len(server.requests) == 2, "the second try")
     assert time.monotonic() - started >= 1.0
-
-
-@pytest.mark.parametrize(
-    ("given", "low", "high"),
-    [("3", 3, 3), ("0", 0, 0), ("-5", 0, 0), ("86400", 300, 300), ("soon", None, None)],
-)
-def test_reading_retry_after(given: str, low: float | None, high: float | None) -> None:
-    assert score_api.retry_after({"Retry-After": given}) in (low, high)
-
-
-def test_retry_after_as_a_date() -> None:
-    from email.utils import formatdate
-
-    seconds = score_api.retry_after({"retry-after": formatdate(time.time() + 60, usegmt=True)})
-    assert seconds is not None
-    assert 30 < seconds <= 60
-
-
-def test_pauses_grow_are_spread_and_stay_bounded() -> None:
-    first = [score_api.pause(1, None) for _ in range(50)]
-    late = [score_api.pause(100, None) for _ in range(50)]
-    assert 0.5 <= min(first) < max(first) <= 1.0
-    assert 15 <= min(late) < max(late) <= 30
-    assert 7.0 <= score_api.pause(1, 7.0) <= 7.8
 
 
 def test_a_refused_score_is_dropped_and_its_neighbours_delivered(

@@ -10,10 +10,10 @@ import pytest
 from parts import free_port, wait_for
 from score_server import Answer, ScoreServer
 
+from otel_agents.export import waits
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.result import ScoreResult
-from otel_agents.langfuse import score_api
 from otel_agents.langfuse.score_api import ScoreApi
 from otel_agents.langfuse.score_disk import ScoreDisk
 from otel_agents.langfuse.scores import ScoreSender
@@ -23,8 +23,8 @@ Make = Callable[[str], ScoreSender]
 
 @pytest.fixture
 def sender(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr(score_api, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(score_api, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(waits, "_FIRST", 0.02)
+    monkeypatch.setattr(waits, "_LONGEST", 0.05)
     made: list[ScoreSender] = []
 
     def make(url: str) -> ScoreSender:
