@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otel_agents.export.sender import Sender
 
 #: What a file's kind is called.
-_KINDS = {"spans": "spans", "scores": "scores", "logs": "events", "metrics": "last metrics"}
+_KINDS = {"spans": "span", "scores": "score", "logs": "event", "metrics": "last metric"}
 #: Dead letters that are listed one by one.
 _LISTED = 20
 #: Seconds that scores get to be sent.
@@ -95,6 +95,7 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete what processes that are gone left, damaged files, and what was refused. It is lost then."""
+    from otel_agents.cli.output import counted
     from otel_agents.export import inventory
 
     found = _contents(_settings(), destination)
@@ -104,14 +105,17 @@ def drop(
     if not files and not letters:
         print("nothing to delete")
         return
-    question = f"Delete {len(files)} files with {spans} spans and scores, and {len(letters)} refused spans?"
-    if not yes and not typer.confirm(question):
+    what = (
+        f"{counted(len(files), 'file')} with {spans} spans and scores, and "
+        f"{counted(len(letters), 'refused span')}"
+    )
+    if not yes and not typer.confirm(f"Delete {what}?"):
         raise typer.Exit(1)
     for file in files:
         inventory.delete(file)
     for letter in letters:
         letter.path.unlink(missing_ok=True)
-    print(f"deleted {len(files)} files with {spans} spans and scores, and {len(letters)} refused spans")
+    print(f"deleted {what}")
 
 
 def _settings() -> Settings:
@@ -132,6 +136,8 @@ def _contents(settings: Settings, key: str | None) -> list[Contents]:
 
 
 def _print(one: Contents) -> None:
+    from otel_agents.cli.output import counted
+
     where = one.destination
     name = f"{where.kind} {where.address} {where.project}".strip() if where else "unknown"
     print(f"{one.key}  {name}")
@@ -144,10 +150,10 @@ def _print(one: Contents) -> None:
         counts = Counter(dict.fromkeys(_KINDS.values(), 0))
         for file in files:
             counts[_KINDS.get(file.kind, file.kind)] += file.count
-        what = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+        what = " and ".join(counted(count, name) for name, count in counts.items() if count)
         what = what or "nothing readable"
         size = sum(file.size for file in files)
-        print(f"  {state:<8} {len(files)} files, {what}, {size / 1024:.0f} KiB{age}")
+        print(f"  {state:<8} {counted(len(files), 'file')}, {what}, {size / 1024:.0f} KiB{age}")
     for letter in one.dead[-_LISTED:]:
         print(f"  refused  {letter.name} ({letter.trace_id} {letter.span_id}): {letter.message}")
     if len(one.dead) > _LISTED:
@@ -209,7 +215,7 @@ def _retry_files(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
             continue
         try:
             while batch := spool.front(256, 3 * 1024**2):
-                report = deliver(sender, batch)
+                report = deliver(sender, batch, doubtful=True)
                 for entry, answer in report.refused:
                     dead_letters.write(file.path.parent, entry, answer.reason, answer.message)
                 decided = [*report.delivered, *(entry for entry, _ in report.refused)]
@@ -217,7 +223,9 @@ def _retry_files(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
                 delivered += len(report.delivered) - report.rejected
                 if report.problem is not None:
                     print(f"{file.path.name}: {report.problem.message}")
-                    break
+                    if not report.delivered:
+                        break
+                    spool.put_aside(report.left)
             left += spool.count
         finally:
             spool.close()

@@ -50,7 +50,7 @@ class Attempts:
         now = time.monotonic()
         self.failures = _DOUBT if in_part else self.failures + 1
         self._failed_at, self._took = now, seconds
-        self._not_before = now + pause(1 if in_part else self.failures, answer.wait)
+        self._not_before = now + pause(self.failures, answer.wait)
         self._asked_until = self._not_before if answer.wait else 0.0
         return self.failures == 1
 

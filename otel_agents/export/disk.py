@@ -111,7 +111,8 @@ class Disk:
         """The oldest entries of this process's file, of rows below ``before``."""
         if self.own is None or not self.own.count:
             return []
-        return self._front(self.own, limit, before)
+        found = self._front(self.own, limit, before)
+        return found if found or self.own is None else self._front(self.own, limit, before)
 
     def front_of_leftover(self, limit: int) -> list[Entry]:
         """The oldest entries of a file whose process is gone; :attr:`leftover` is that file."""

@@ -42,6 +42,7 @@ class Entry:
         number: counts the entries of one outbox.
         size: bytes that it takes in a request, its head not counted, when it was taken over.
         settled: its fate is decided.
+        aside: the backend failed at it again and again, so others come first.
         span: the span itself, for exporters that take objects.
     """
 
@@ -54,6 +55,7 @@ class Entry:
     number: int = 0
     size: int = 0
     settled: bool = False
+    aside: bool = False
     span: ReadableSpan | None = None
 
     def __post_init__(self) -> None:

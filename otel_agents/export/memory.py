@@ -23,6 +23,7 @@ class Memory:
         self._limits = limits
         self._fresh: deque[Entry] = deque()
         self._bytes = 0
+        self._aside = False
         #: What is being sent, and the file it came from; None when it came from here.
         self.flying: list[Entry] = []
         self.source: Spool | None = None
@@ -99,16 +100,32 @@ class Memory:
             return len(kept)
 
     def take(self) -> bool:
-        """Puts the oldest entries in flight, as many as one request takes."""
+        """Puts the oldest entries in flight, as many as one request takes. Those put aside come last."""
         with self.changed:
             batch: list[Entry] = []
+            later: list[Entry] = []
             size = 0
+            if self._aside and all(one.aside for one in self._fresh):
+                for one in self._fresh:
+                    one.aside = False
+                self._aside = False
             while self._fresh and len(batch) < self._limits.batch_spans:
+                if self._fresh[0].aside:
+                    later.append(self._fresh.popleft())
+                    continue
                 size += self._fresh[0].size
                 if batch and size > self._limits.batch_bytes:
                     break
                 batch.append(self._fresh.popleft())
+            self._fresh.extendleft(reversed(later))
             return self.fly(batch, None)
+
+    def put_aside(self, entries: Sequence[Entry]) -> None:
+        """Has all others sent before these."""
+        with self.changed:
+            self._aside = self._aside or bool(entries)
+            for one in entries:
+                one.aside = True
 
     def fly(self, batch: list[Entry], source: Spool | None) -> bool:
         """Puts a batch in flight; False when there is nothing in it."""

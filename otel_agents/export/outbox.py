@@ -221,13 +221,16 @@ class Outbox:
             if not self._take():
                 return False
             started, flying = time.monotonic(), self._memory.flying
+            doubtful = self._attempts.doubtful
             try:
                 sender = self._sender or self._connect()
-                report = deliver(sender, flying, timeout, self._attempts.doubtful)
+                report = deliver(sender, flying, timeout, doubtful)
                 self._sender = sender
             except Exception as error:
                 logger.exception("otel-agents: the sender failed")
                 report = Report(left=list(flying), problem=Answer("later", "error", repr(error)))
+            if doubtful:
+                (self._memory.source or self._memory).put_aside(report.left)
             self._settle(report, time.monotonic() - started)
             return report.problem is None
         finally:

@@ -107,7 +107,8 @@ class HttpSender:
         except requests.Timeout:
             return Answer("later", "timeout", f"no answer from {self._url} within {limit:g} s")
         except (requests.RequestException, OSError, ValueError) as error:
-            return Answer("later", "unreachable", one_line(f"{type(error).__name__}: {error}"))
+            reason = "cut_off" if _was_connected(error) else "unreachable"
+            return Answer("later", reason, one_line(f"{type(error).__name__}: {error}"))
         return _read(answer, spans)
 
     def close(self) -> None:
@@ -161,6 +162,9 @@ def _session() -> Any:
 def _read(answer: Any, spans: int) -> Answer:
     status = answer.status_code
     if 200 <= status < 300:
+        if _is_page(answer):
+            message = f"status {status} and a web page from {answer.url}: no OTLP endpoint, check the address"
+            return Answer("later", "no_otlp", message)
         rejected, message = partial(answer.content, answer.headers.get("content-type", ""))
         rejected = min(rejected, spans)
         return Answer("taken", "rejected" if rejected else "", message, rejected=rejected)
@@ -173,6 +177,23 @@ def _read(answer: Any, spans: int) -> Answer:
     if 300 <= status < 400:
         message = f"status {status}: redirected to {answer.headers.get('location')}; use that address"
     return Answer("later", reason, message, retry_after(answer.headers))
+
+
+def _was_connected(error: Exception) -> bool:
+    """Whether a connection was there, and somebody has cut it: perhaps for what was sent."""
+    from urllib3.exceptions import ProtocolError
+
+    return any(isinstance(one, ProtocolError) for one in error.args)
+
+
+def _is_page(answer: Any) -> bool:
+    """Whether the answer is for people: of a captive portal, a login, or a server at a mistaken address.
+
+    What takes OTLP answers with nothing, protobuf or JSON, whatever it says that it is.
+    """
+    start = answer.content[:64].lstrip().lower()
+    said = "html" in answer.headers.get("content-type", "").lower()
+    return bool(start) and (said or start.startswith((b"<!doctype", b"<html")))
 
 
 def partial(body: bytes, kind: str = "application/x-protobuf") -> tuple[int, str]:

@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS items (
 """
 _FRONT: Final = """
 SELECT items.id, heads.head, items.rank, items.at, items.body FROM items JOIN heads ON heads.id = items.head
-WHERE items.id < ? ORDER BY items.id LIMIT ?
+WHERE items.id > ? AND items.id < ? ORDER BY items.id LIMIT ?
 """
 
 #: Connections that a forked child inherited. SQLite wants them neither used nor closed there.
@@ -79,6 +79,8 @@ class Spool:
         self._heads: dict[bytes, int] = {}
         #: Rows whose fate is decided, but that could not be deleted yet.
         self.done: set[int] = set()
+        # Rows up to here come last: the backend failed at them again and again.
+        self._aside = 0
         found = database.execute(
             f"SELECT count(*), coalesce(sum(length(body) + {_ROW}), 0), min(at), coalesce(max(id), 0) "
             "FROM items"
@@ -203,7 +205,7 @@ class Spool:
         self.bytes -= sum(size or 0 for size in gone)
 
     def front(self, limit: int, max_bytes: int, before: int | None = None) -> list[Entry]:
-        """The oldest entries, at least one if there is any, up to ``max_bytes``.
+        """The oldest entries, at least one if there is any, up to ``max_bytes``. Those put aside next time.
 
         Args:
             limit: most entries.
@@ -217,7 +219,7 @@ class Spool:
         size = 0
         try:
             last = before if before is not None else sys.maxsize
-            cursor = self._db.execute(_FRONT, (last, limit + len(self.done)))
+            cursor = self._db.execute(_FRONT, (self._aside, last, limit + len(self.done)))
             for row, head, rank, at, body in cursor:
                 entry = Entry(head, body, rank, at, row)
                 if row in self.done:
@@ -229,9 +231,15 @@ class Spool:
             cursor.close()
         except sqlite3.Error as error:
             raise self._error(error) from None
-        if found:
+        if found and not self._aside:
             self.oldest = found[0].at
+        elif not found:
+            self._aside = 0  # these are left; they come up next time
         return found
+
+    def put_aside(self, entries: Sequence[Entry]) -> None:
+        """Has the entries that come after these sent before them."""
+        self._aside = max((one.row or 0 for one in entries), default=self._aside)
 
     def remove(self, rows: Iterable[int]) -> int:
         """Forgets rows; answers how many there were.

@@ -105,6 +105,7 @@ class LivePipeline(SpanPipeline):
             entry = self.unfinished(span)
             if entry is not None and span.end_time is None:
                 self._withheld.add(identity)  # should it end after all, it has been told of
+                self._outbox.tally.end()
                 self._outbox.put([entry])
 
     def close(self, timeout: float = 5.0) -> Any:

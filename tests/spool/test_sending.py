@@ -16,7 +16,7 @@ from outlets import MakeOutlet, entries
 from parts import wait_for
 from stub_backend import StubBackend
 
-from otel_agents.export import dead_letters
+from otel_agents.export import dead_letters, disk
 from otel_agents.export.trim import TRIMMED
 
 
@@ -136,21 +136,88 @@ def test_who_refuses_everything_has_nothing_against_a_span(
     wait_for(lambda: len(backend.spans()) == 8, "the next try")
 
 
+@pytest.mark.parametrize("failure", [answer(500), answer(503), Fault("reset")], ids=["500", "503", "reset"])
 def test_a_span_that_the_backend_fails_at_does_not_hold_up_the_others(
-    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy, failure: Fault
 ) -> None:
     """It may pass one day, so it is kept; an outage, in which everything fails, looks different."""
-    proxy.fault = lambda spans: answer(500) if any(s.name == "crasher" for s in spans) else PASS
+    proxy.fault = lambda spans: failure if any(s.name == "crasher" for s in spans) else PASS
     out = outlet()
     out.put("a", "b", "crasher", "c", "d")
     wait_for(lambda: len(backend.spans()) == 4, "the others")
     out.put("e")
     wait_for(lambda: len(backend.spans()) == 5, "a later one")
-    assert names(backend) == ["a", "b", "c", "d", "e"]
+    assert sorted(names(backend)) == ["a", "b", "c", "d", "e"]
     wait_for(lambda: out.outbox.waiting() == (0, 1), "the disk to have it alone")
     proxy.fault = PASS
     wait_for(lambda: out.counts["delivered"] == 6, "the next try")
     assert "crasher" in names(backend)
+
+
+def test_a_request_that_is_too_large_for_a_proxy_that_answers_503_is_parted(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy
+) -> None:
+    proxy.fault = lambda spans: answer(503) if len(spans) > 3 else PASS
+    out = outlet()
+    out.put(*"abcdefghijkl")
+    wait_for(lambda: out.counts["delivered"] == 12, "all of them")
+    assert sorted(names(backend)) == sorted("abcdefghijkl")
+
+
+@pytest.mark.parametrize("mode", ["spill", "memory"])
+def test_many_that_the_backend_fails_at_do_not_hold_up_those_behind_them(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one request takes, so that nothing in it gets through; in memory, and in others' files."""
+    monkeypatch.setattr(disk, "_LOOK", 1.0)
+    proxy.fault = answer(503)
+    first = outlet(limits={"batch_spans": 4})
+    first.put(*["crasher"] * 6)
+    first.close()
+    second = outlet(limits={"batch_spans": 4})
+    second.put("left")
+    second.close()
+    proxy.fault = lambda spans: answer(503) if any(s.name == "crasher" for s in spans) else PASS
+    out = outlet(mode=mode, limits={"batch_spans": 4})
+    out.put(*["crasher"] * 9, *"abcdef")
+    expected = [*"abcdef", "left"] if mode == "spill" else [*"abcdef"]
+    wait_for(lambda: sorted(names(backend)) == expected, "the others", timeout=20)
+    out.put("late")
+    wait_for(lambda: "late" in names(backend), "a later one")
+    proxy.fault = PASS
+    all_of_them = len(expected) + 10 + 6 * (mode == "spill")
+    wait_for(lambda: out.counts["delivered"] == all_of_them, "all of them", timeout=40)
+    assert len(names(backend)) == all_of_them
+
+
+def test_a_web_page_is_no_answer(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a captive portal, or of a server at a mistaken address: nothing was taken."""
+    proxy.fault = answer(200, b"<!DOCTYPE html><title>Sign in</title>", content_type="text/html")
+    out = outlet()
+    out.put("a", "b")
+    assert out.flush() == (0, 2)
+    out.put("c")
+    assert out.flush() == (0, 3)
+    assert out.counts["delivered"] == 0
+    said = [record.message for record in caplog.records if "check the address" in record.message]
+    assert len(said) == 1, caplog.text
+    proxy.fault = PASS
+    wait_for(lambda: out.counts["delivered"] == 3, "the next try")
+    assert sorted(names(backend)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b"", "text/html; charset=x"), (b"", ""), (b"{}", "application/json"), (b"", "application/x-protobuf")],
+)
+def test_nothing_and_json_are_answers(outlet: MakeOutlet, proxy: FaultProxy, body: bytes, kind: str) -> None:
+    proxy.fault = answer(200, body, **({"content_type": kind} if kind else {}))
+    out = outlet()
+    out.put("a")
+    out.flush()
+    assert out.counts == {"delivered": 1}
 
 
 def test_in_memory_mode_a_poisonous_span_is_dropped_and_counted(
