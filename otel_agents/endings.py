@@ -13,6 +13,25 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _registered = False
+#: Asks what this process started to end; answers with how it is made to, after the process's own work.
+_started: list[Callable[[], Callable[[], object]]] = []
+
+
+def ends_with_us(ask: Callable[[], Callable[[], object]]) -> None:
+    """Has ``ask`` called when this process ends, and what it answers a little later. Once for each."""
+    if ask not in _started:
+        _started.append(ask)
+
+
+def ask_started() -> list[Callable[[], object]]:
+    """Asks everything that was started to end; answers with what makes it."""
+    made: list[Callable[[], object]] = []
+    for ask in _started:
+        try:
+            made.append(ask())
+        except Exception:
+            logger.debug("otel-agents: error while stopping", exc_info=True)
+    return made
 
 
 class Ending:

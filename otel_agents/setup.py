@@ -200,7 +200,10 @@ def _end(abruptly: bool = False) -> None:
             except Exception:
                 logger.debug("otel-agents: could not tell what is abandoned", exc_info=True)
 
+    started = endings.ask_started()
     _shutdown(5.0, abandon)
+    for end in started:
+        _quietly(end)
 
 
 def _stop(made: Runtime, timeout: float) -> FlushResult:

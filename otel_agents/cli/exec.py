@@ -97,7 +97,7 @@ def _recorded(definition: Definition, command: Sequence[str], telemetry: bool | 
             kept.add(text)
             tracked.line(text)
 
-        lines = processes.Lines(_MAX_OUTPUT, line)
+        lines = processes.Lines(_MAX_OUTPUT, line, tracked.beginning)
         try:
             code = _through(tracked, definition, command, lines.feed)
         except BaseException:

@@ -138,7 +138,7 @@ class CliAgent:
             max_output,
         )
         try:
-            ended = await processes.run(command, tracked.line)
+            ended = await processes.run(command, tracked.line, tracked.beginning)
         except (OSError, ValueError) as error:
             tracked.abandon()
             result = AgentResult(error=_not_started(self._command[0], error, cwd), error_type="not_found")

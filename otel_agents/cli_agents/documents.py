@@ -167,6 +167,11 @@ class Documents:
             self._text_size += len(rest)
 
 
+def complete_part(text: str) -> Mapping[str, Any] | None:
+    """The complete members of an object whose end is missing; None when ``text`` is the start of none."""
+    return _closed(text.lstrip()) if text.lstrip()[:1] == "{" else None
+
+
 def _alone(text: str) -> Mapping[str, Any] | None:
     return _decoded(text) if text[0] == "{" and text[-1] == "}" and len(text) > 2 else None
 

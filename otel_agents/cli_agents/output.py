@@ -38,6 +38,11 @@ class Output:
         for event in self._documents.feed(text):
             self._read(event)
 
+    def beginning(self, text: str) -> None:
+        """Takes in what is complete of an event that is too long: which tool has answered, for example."""
+        if not self._definition.plain and (event := documents.complete_part(text)) is not None:
+            self._read(event)
+
     def _read(self, event: Mapping[str, object]) -> None:
         self.reading.events += 1
         try:

@@ -12,10 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from otel_agents import endings
+
 #: Seconds between SIGTERM and SIGKILL.
 GRACE = 3.0
 #: Seconds for which output is awaited after the process has ended: what it left running keeps pipes open.
 _AFTER: Final = 1.0
+#: Bytes of a line that is too long which are read.
+_HEAD: Final = 65_536
+#: Seconds that agents have when this process ends itself.
+_LAST_GRACE: Final = 1.0
+#: Process → who started it; a forked child inherits this, and none of the processes.
+_running: Final[dict[int, int]] = {}
 _CHUNK: Final = 65_536
 _STDERR: Final = 20_000
 
@@ -79,13 +87,20 @@ class Kept:
 
 
 class Lines:
-    """Bytes in, lines out; never keeps more than one line of ``limit`` bytes."""
+    """Bytes in, lines out; never keeps more than one line of ``limit`` bytes.
 
-    __slots__ = ("_limit", "_line", "_skipping", "_take", "odd", "too_long")
+    Args:
+        limit: bytes of a line.
+        take: called with each line.
+        beginning: called with what a line that is too long begins with.
+    """
 
-    def __init__(self, limit: int, take: Callable[[str], None]) -> None:
+    __slots__ = ("_beginning", "_limit", "_line", "_skipping", "_take", "odd", "too_long")
+
+    def __init__(self, limit: int, take: Callable[[str], None], beginning: Callable[[str], None]) -> None:
         self._limit = limit
         self._take = take
+        self._beginning = beginning
         self._line = bytearray()
         self._skipping = False
         self.odd = 0
@@ -109,7 +124,8 @@ class Lines:
             return
         if len(self._line) + len(part) > self._limit:
             self._skipping = True
-            self._line.clear()
+            self._line += part[:_HEAD]
+            del self._line[_HEAD:]  # says what it was about
             return
         self._line += part
 
@@ -119,6 +135,7 @@ class Lines:
         self._skipping = False
         if skipped:
             self.too_long += 1
+            self._beginning(line.decode(errors="ignore"))
             return
         try:
             text = line.decode()
@@ -141,8 +158,12 @@ class Command:
     grace: float = field(default_factory=lambda: GRACE)
 
 
-async def run(command: Command, line: Callable[[str], None]) -> Ended:
+async def run(
+    command: Command, line: Callable[[str], None], beginning: Callable[[str], None] = lambda text: None
+) -> Ended:
     """Runs a command in a process group of its own, and gives each line of its output to ``line``.
+
+    Of a line that is too long its ``beginning`` is told.
 
     When the time is up, or when the caller is cancelled, the whole group gets SIGTERM, and SIGKILL
     after the grace period.
@@ -150,6 +171,7 @@ async def run(command: Command, line: Callable[[str], None]) -> Ended:
     Raises:
         OSError: it cannot be started.
     """
+    endings.ends_with_us(ask_all)
     process = await asyncio.create_subprocess_exec(
         *command.words,
         stdin=asyncio.subprocess.DEVNULL if command.stdin is None else asyncio.subprocess.PIPE,
@@ -159,13 +181,14 @@ async def run(command: Command, line: Callable[[str], None]) -> Ended:
         env=dict(command.env),
         start_new_session=True,
     )
+    _running[process.pid] = os.getpid()
     kept, told = Kept(command.max_output), Kept(_STDERR)
 
     def take(text: str) -> None:
         kept.add(text)
         line(text)
 
-    lines = Lines(command.max_output, take)
+    lines = Lines(command.max_output, take, beginning)
     assert process.stdout is not None
     assert process.stderr is not None
     readers = [
@@ -189,6 +212,7 @@ async def run(command: Command, line: Callable[[str], None]) -> Ended:
         await asyncio.gather(*readers, return_exceptions=True)
         lines.finish()
         _close(process)
+        _running.pop(process.pid, None)
     ended.code = process.returncode
     ended.raw, ended.stderr = str(kept), str(told)
     ended.odd, ended.too_long = lines.odd, lines.too_long
@@ -251,6 +275,34 @@ async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
         send(process.pid, members | family(process.pid), signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), 2.0)
+
+
+def ask_all() -> Callable[[], None]:
+    """Sends SIGTERM to all that runs, as this process ends; answers with what kills the rest.
+
+    Agents are leaders of sessions of their own, so no terminal and no supervisor would reach them.
+    """
+    ours = {pid: family(pid) for pid, owner in list(_running.items()) if owner == os.getpid()}
+    for pid, members in ours.items():
+        send(pid, members, signal.SIGTERM)
+
+    def kill() -> None:
+        deadline = time.monotonic() + _LAST_GRACE
+        left = dict(ours)
+        while left and time.monotonic() < deadline:
+            left = {pid: members for pid, members in left.items() if _left(pid, members)}
+            time.sleep(0.02 if left else 0)
+        for pid, members in ours.items():
+            send(pid, members | family(pid), signal.SIGKILL)
+
+    return kill
+
+
+def _left(pid: int, members: set[int]) -> bool:
+    """Whether it runs; nobody reaps it any more, so one that has ended is there still."""
+    if sys.platform.startswith("linux"):
+        return any(_session(one) is not None for one in {pid, *members, *family(pid)})
+    return alive(pid, members)
 
 
 def send(pid: int, members: set[int], number: int) -> None:

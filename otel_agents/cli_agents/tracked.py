@@ -86,6 +86,13 @@ class Tracked:
         except Exception:
             spans.note("read an agent's output")
 
+    def beginning(self, text: str) -> None:
+        """Takes in what a line that is too long begins with. Never raises."""
+        try:
+            self._output.beginning(text)
+        except Exception:
+            spans.note("read an agent's output")
+
     def settle(self, ended: Ended, timeout: float | None = None) -> AgentResult:
         """What the run came to, once the program has ended; puts the rest on record."""
         result = self._output.result(ended, timeout)

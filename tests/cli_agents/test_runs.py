@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -269,6 +273,31 @@ class TestEnds:
             == "asyncio.exceptions.CancelledError"
         )
 
+    def test_sigterm_ends_all_of_it(self, programs: Path, tmp_path: Path) -> None:
+        """The app dies by it, and agents are in sessions of their own, where nobody else would reach them."""
+        program(programs, "codex", HANGS)
+        pids = tmp_path / "pids"
+        code = f"""
+import otel_agents
+from otel_agents.cli_agents import codex
+otel_agents.configure()
+codex.run_sync({str(pids)!r}, telemetry=False)
+"""
+        foreign = ("OTEL_", "LANGFUSE_")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)} | {
+            "OTEL_AGENTS_DOTENV": "off",
+            "OTEL_AGENTS_SPOOL_DIR": str(tmp_path / "spool"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        }
+        app = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 3, "the agent", timeout=20)
+            app.send_signal(signal.SIGTERM)
+            assert app.wait(20) == -signal.SIGTERM
+            wait_for(lambda: not running(pids), "the end of all processes", timeout=5)
+        finally:
+            app.kill()
+
     async def test_what_goes_on_in_the_background_holds_nobody_up(
         self, programs: Path, agent_spans: AgentSpans
     ) -> None:
@@ -321,6 +350,21 @@ class TestOutput:
         assert result.raw.startswith('{"type":"system","n":0')
         assert result.raw.endswith('"result":"done"}\n')
         assert result.skipped == {"too_long_line": 1}
+
+    async def test_what_a_too_long_line_was_about(self, programs: Path, agent_spans: AgentSpans) -> None:
+        program(
+            programs,
+            "claude",
+            """
+            call = '{"type":"tool_use","id":"t","name":"Bash","input":{}}'
+            print('{"type":"assistant","message":{"id":"m","content":[%s]}}' % call)
+            print('{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"%s"}]}}' % ("y" * 500_000))
+            print('{"type":"result","is_error":false,"result":"done"}')
+            """,
+        )
+        result = await claude.run("x", max_output=100_000)
+        assert result.skipped == {"too_long_line": 1}
+        assert [(one.name, one.finished) for one in result.tool_calls] == [("Bash", True)]
 
     async def test_bytes_that_are_no_text(self, programs: Path, agent_spans: AgentSpans) -> None:
         program(
