@@ -9,37 +9,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_agents.cli.errors import explain
 
 if TYPE_CHECKING:
     import typer
 
-#: Command and module, in the order of ``--help``.
-_COMMANDS = {
-    "run": "run",
-    "exec": "exec",
-    "config": "config",
-    "instrumentations": "instrumentations",
-    "demo": "demo",
-    "doctor": "doctor",
-    "report": "report",
-    "up": "up",
-    "down": "down",
-    "status": "status",
-    "spool": "spool",
-    "alerts": "alerts",
-    "collector": "collector",
-    "bridge": "bridge",
-    "local": "local",
-    "dashboards": "dashboards",
-    "prompts": "prompts",
-    "failures": "failures",
-    "replay": "replay",
-    "prices": "prices",
-    "reconcile": "reconcile",
-    "convert": "convert",
+#: What ``--help`` shows together; each command is the module of its name.
+_COMMANDS: Final = {
+    "Start": ("demo", "up", "down", "status", "run", "exec"),
+    "Ask": ("report", "failures", "replay", "prompts", "prices", "reconcile", "dashboards", "alerts"),
+    "Examine": ("doctor", "config", "instrumentations", "spool", "convert"),
+    "Serve": ("collector", "bridge", "local"),
 }
 
 
@@ -89,6 +71,15 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
             raise typer.Exit
 
     first = arguments[0] if arguments else ""
-    for module in [_COMMANDS[first]] if first in _COMMANDS else _COMMANDS.values():
-        import_module(f"otel_agents.cli.{module}").add(app)
+    known = {name for names in _COMMANDS.values() for name in names}
+    for title, names in _COMMANDS.items():
+        for name in names:
+            if first == name or first not in known:
+                import_module(f"otel_agents.cli.{name}").add(app)
+        for command in app.registered_commands:
+            if command.name in names:
+                command.rich_help_panel = title
+        for group in app.registered_groups:
+            if group.name in names:
+                group.rich_help_panel = title
     return app

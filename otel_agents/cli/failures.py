@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otel_agents.cli.periods import Since
+
 if TYPE_CHECKING:
     from otel_agents.failures.around import Attempt
     from otel_agents.failures.finding import Failure
@@ -23,7 +25,7 @@ def add(app: typer.Typer) -> None:
 
 
 def failures(
-    since: Annotated[str, typer.Option("--since", help="Such as 7d, 12h or 2026-01-31.")] = "7d",
+    since: Since = "7d",
     agent: Annotated[str | None, typer.Option("--agent", help="Only this agent's.")] = None,
     task_type: Annotated[str | None, typer.Option("--task-type", help="Only this kind of task.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="How many, at most.", min=1, max=1000)] = 20,
@@ -31,14 +33,14 @@ def failures(
 ) -> None:
     """List the latest errors with prompt, answer, attempts and the circuit breaker's state at that time."""
     from otel_agents.cli import project
-    from otel_agents.cli.output import wanted_format
+    from otel_agents.cli.output import one_of
     from otel_agents.cli.periods import moment
     from otel_agents.cli.progress import counting
     from otel_agents.failures.finding import find
     from otel_agents.langfuse.reading import LangfuseReader
     from otel_agents.langfuse.recorded import TraceReader
 
-    wanted = wanted_format(form, *_FORMATS)
+    wanted = one_of("--format", form, _FORMATS)
     start = moment(since)
     settings = project.settings()
     with (

@@ -16,7 +16,7 @@ def add(app: typer.Typer) -> None:
 
     @app.command("instrumentations")
     def instrumentations(
-        as_json: bool = typer.Option(False, "--json", help="As JSON, for programs."),
+        as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     ) -> None:
         """List the instrumentors that are installed, which of them are enabled, and why."""
         from otel_agents import frameworks

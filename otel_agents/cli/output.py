@@ -13,14 +13,14 @@ from otel_agents.cli.errors import CommandError
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def wanted_format(given: str, *known: str) -> str:
-    """``given`` if it is one of ``known``.
+def one_of(option: str, given: str, known: Sequence[str]) -> str:
+    """``given`` if it is one of those that an option takes.
 
     Raises:
         CommandError: naming those that there are.
     """
     if given not in known:
-        raise CommandError(f"no format {given!r}; there are {', '.join(known)}", 2)
+        raise CommandError(f"{option} {given!r} is not known; choose from {', '.join(known)}", 2)
     return given
 
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from otel_agents.cli.errors import CommandError
+
+#: The option, in the same words for every command that has it.
+Since = Annotated[
+    str, typer.Option("--since", help="From when: a length (90m, 24h, 30d), a date or a time, in UTC.")
+]
 
 
 def moment(given: str, option: str = "--since", now: datetime | None = None) -> datetime:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otel_agents.cli.periods import Since
+
 if TYPE_CHECKING:
     from otel_agents.accounting.listing import Age, Price
     from otel_agents.config import Settings
@@ -38,7 +40,7 @@ def add(app: typer.Typer) -> None:
 
 
 def check(
-    since: Annotated[str, typer.Option(help="How far back models are looked for: 30d, 12h, a date.")] = "30d",
+    since: Since = "30d",
     offline: Annotated[
         bool, typer.Option("--offline", help="Only the price list and your own file.")
     ] = False,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otel_agents.cli.periods import Since
+
 if TYPE_CHECKING:
     from otel_agents.config import Settings
     from otel_agents.prompts.pushing import Change, Moved
@@ -42,9 +44,9 @@ def list_prompts(
     form: _Format = "table",
 ) -> None:
     """List the project's prompts with their versions and labels."""
-    from otel_agents.cli.output import print_table, wanted_format
+    from otel_agents.cli.output import one_of, print_table
 
-    as_json = wanted_format(form, "table", "json") == "json"
+    as_json = one_of("--format", form, ("table", "json")) == "json"
     found = _server().list(name, label)
     if as_json:
         rows = [
@@ -165,18 +167,18 @@ def compare(
         list[str] | None,
         typer.Argument(help="Numbers or labels, two or more; all versions by default.", show_default=False),
     ] = None,
-    since: Annotated[str, typer.Option("--since", help="Such as 30d, 12h or 2026-01-31.")] = "30d",
+    since: Since = "30d",
     form: _Format = "table",
 ) -> None:
     """Compare versions by cost, quality, latency and success, from the calls that used them."""
     from otel_agents.cli import project, prompt_figures
-    from otel_agents.cli.output import print_table, wanted_format
+    from otel_agents.cli.output import one_of, print_table
     from otel_agents.cli.periods import moment
     from otel_agents.cli.progress import counting
     from otel_agents.langfuse.reading import LangfuseReader
     from otel_agents.prompts import figures
 
-    as_json = wanted_format(form, "table", "json") == "json"
+    as_json = one_of("--format", form, ("table", "json")) == "json"
     start = moment(since)
     settings = project.settings()
     numbers = _numbers(_server(settings), name, versions or [])

@@ -49,12 +49,12 @@ def replay(
 ) -> None:
     """Run a recorded task or model call again, and compare output, cost and quality."""
     from otel_agents.cli import project
-    from otel_agents.cli.output import wanted_format
+    from otel_agents.cli.output import one_of
     from otel_agents.langfuse.recorded import TraceReader
     from otel_agents.replay import comparing, planning, running, scoring
     from otel_agents.replay.errors import ReplayError
 
-    as_json = wanted_format(form, "table", "json") == "json"
+    as_json = one_of("--format", form, ("table", "json")) == "json"
     settings = project.settings()
     with TraceReader(settings) as traces:
         recorded = _read(traces, trace_id, settings)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from otel_agents.cli.periods import Since
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,9 +27,7 @@ def add(app: typer.Typer) -> None:
 
 
 def report(
-    since: Annotated[
-        str, typer.Option(help="From when: a length (90m, 24h, 30d), a date or a time, in UTC.")
-    ] = "30d",
+    since: Since = "30d",
     until: Annotated[str | None, typer.Option(help="Until when, exclusive; now by default.")] = None,
     by: Annotated[
         str,
@@ -35,7 +35,7 @@ def report(
     ] = "agent",
     form: Annotated[str, typer.Option("--format", help="table, json, csv or html.")] = "table",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
     ] = None,
     environment: Annotated[
         list[str] | None,
@@ -45,14 +45,15 @@ def report(
     """Report tasks, cost with projection and plans, success, speed, quality, tokens, and what follows."""
     from otel_agents.accounting import plans
     from otel_agents.cli.errors import CommandError
+    from otel_agents.cli.output import one_of
     from otel_agents.cli.project import open_reader
     from otel_agents.config import resolve
     from otel_agents.langfuse.reading import environment_filter
     from otel_agents.reports.period import BadPeriod, period
     from otel_agents.reports.report import BY, build
 
-    _one_of("--by", by, BY)
-    _one_of("--format", form, _FORMATS)
+    one_of("--by", by, BY)
+    one_of("--format", form, _FORMATS)
     now = datetime.now(UTC)
     try:
         start, end = period(since, until, now)
@@ -84,13 +85,6 @@ def report(
         reason = (error.strerror or "cannot be written").lower()
         raise CommandError(f"{output} cannot be written ({reason}); give -o another file") from None
     print(f"{output} written: {made.total.tasks} tasks", file=sys.stderr)
-
-
-def _one_of(option: str, given: str, choices: tuple[str, ...]) -> None:
-    from otel_agents.cli.errors import CommandError
-
-    if given not in choices:
-        raise CommandError(f"{option} {given!r} is not known; choose from {', '.join(choices)}", 2)
 
 
 def _print(made: Report, form: str) -> None:

@@ -121,3 +121,14 @@ def test_help_is_quick(cli: Run) -> None:
 
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert listed.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_command_once_and_in_a_group(cli: Run) -> None:
+    from otel_agents.cli import _COMMANDS
+
+    shown = cli("--help", env={"COLUMNS": "100"}).stdout
+    assert [title for title in _COMMANDS if f" {title} " not in shown] == []
+    assert " Commands " not in shown  # where typer puts what is in no group
+    first_words = [line.split()[1] for line in shown.splitlines() if line.startswith("│ ") and line[2] != " "]
+    named = [word for word in first_words if not word.startswith("-")]
+    assert sorted(named) == sorted(name for names in _COMMANDS.values() for name in names)

@@ -191,7 +191,7 @@ def test_without_content(cli: Command, record: Recorder, capsys: Out) -> None:
     [
         (("--since", "tomorrow"), "--since 'tomorrow' is no time; give a length such as 90m", 2),
         (("--since", "2999-01-01"), "--since '2999-01-01' is not in the past", 2),
-        (("--format", "xml"), "no format 'xml'; there are list, table, json", 2),
+        (("--format", "xml"), "--format 'xml' is not known; choose from list, table, json", 2),
         (("--limit", "0"), "greater than or equal to 1", 2),
     ],
 )

@@ -516,7 +516,7 @@ def test_one_call_of_several(record: Recorder, cli: Command, capsys: Out) -> Non
         (("TRACE", "--command", "x {prompt}", "--model", "m"), "--model needs a place in the command", 1),
         (("TRACE", "--scorer", "nomodule"), "is not of the form module:function", 1),
         (("TRACE", "--scorer", "no_such_module:f"), "cannot be loaded: No module named 'no_such_module'", 1),
-        (("TRACE", "--format", "xml"), "no format 'xml'", 2),
+        (("TRACE", "--format", "xml"), "--format 'xml' is not known", 2),
         (("EVENTS",), "holds only events", 1),
         (
             ("CALLLESS",),

@@ -176,7 +176,7 @@ def test_list(cli: Command, tmp_path: Path, capsys: Out) -> None:
         (("promote", "a", "1", "--label", "latest"), "'latest' is always on the newest version", 1),
         (("promote", "a", "1", "--label", "Prod"), "label 'Prod' must be", 1),
         (("rollback", "a"), "prompt 'a' has no version labelled 'production'", 1),
-        (("list", "--format", "xml"), "no format 'xml'; there are table, json", 2),
+        (("list", "--format", "xml"), "--format 'xml' is not known; choose from table, json", 2),
         (("compare", "a", "1", "9"), "prompt 'a' has no version 9; it has the versions 1", 1),
         (("compare", "a", "--since", "soon"), "--since 'soon' is no time", 2),
         (("promote", "a", "one"), "", 2),

@@ -48,8 +48,8 @@ def test_show_says_what_waits_and_what_was_refused(full: Path, root: Path, proxy
     held.add(entries("c"))
     shown = spool(root, "show").stdout
     assert f"collector {proxy.url}/v1/traces" in shown
-    assert "left     1 files, 2 spans" in shown
-    assert "in use   1 files, 1 spans" in shown
+    assert "left     1 file, 2 spans" in shown
+    assert "in use   1 file, 1 span" in shown
     assert "refused  poison" in shown
     assert "status 400: bad id" in shown
     [one] = json.loads(spool(root, "show", "--json").stdout)
@@ -92,6 +92,6 @@ def test_drop_deletes_all_but_what_is_in_use(full: Path, root: Path) -> None:
     held = Spool.create(full, "spans")
     held.add(entries("c"))
     done = spool(root, "drop", "--yes")
-    assert done.stdout == "deleted 1 files with 2 spans and scores, and 1 refused spans\n"
+    assert done.stdout == "deleted 1 file with 2 spans and scores, and 1 refused span\n"
     assert held.path.exists()
     held.close()
