@@ -81,7 +81,7 @@ class _Unpriced(Exception):
 #: Stands for a model that the library does not know.
 _UNKNOWN: Final = RateCard(*[Decimal(0)] * 5)
 
-#: Provider, model and service tier → when the card was made, and the card; None where the library has to be asked.
+#: Provider, model and service tier → when the card was made, and the card; None: the library has to be asked.
 _cards: dict[tuple[str, str, str | None], tuple[float, RateCard | None]] = {}
 _NO_CARD: Final = (0.0, None)
 _cards_lock = threading.Lock()

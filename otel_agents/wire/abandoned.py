@@ -19,20 +19,30 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _dropped: SimpleQueue[Call] = SimpleQueue()
-_process = 0
+_ready = False
 _start_lock = threading.Lock()
 
 
 def prepare() -> None:
     """Starts the thread, if this process has none yet; to be called where starting one is safe."""
-    global _process, _dropped
-    if _process == os.getpid():
+    global _ready
+    if _ready:
         return
     with _start_lock:
-        if _process != os.getpid():
-            _dropped = SimpleQueue()  # what a parent left is the parent's
+        if not _ready:
             threading.Thread(target=_run, args=(_dropped,), name="otel-agents-dropped", daemon=True).start()
-            _process = os.getpid()
+            _ready = True
+
+
+def _after_fork() -> None:
+    global _ready, _dropped, _start_lock
+    _dropped = SimpleQueue()  # what a parent left is the parent's
+    _start_lock = threading.Lock()
+    _ready = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def drop(call: Call) -> None:

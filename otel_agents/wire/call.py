@@ -152,7 +152,8 @@ class Call:
         span = self.span
         if not span.is_recording():
             return
-        self.set_late = outcome.Late(self, self.start_attributes(inherited, None))
+        known = {**self.start_attributes(inherited, None), **self.recognised.facts.attributes}
+        self.set_late = outcome.Late(self, known)
         # Now, while the span is certainly open: its owner may end and export it before we are done.
         slot = claims.offered(span)
         if slot is not None:
@@ -168,7 +169,7 @@ class Call:
     def start_attributes(
         self, inherited: Mapping[str, AttributeValue], resend_count: int | None
     ) -> dict[str, AttributeValue]:
-        """What is known before the request is sent; samplers see it."""
+        """What tells calls apart, for samplers; the request's parameters follow with the response's."""
         facts = self.recognised.facts
         attributes: dict[str, AttributeValue] = {
             **inherited,
@@ -176,7 +177,6 @@ class Call:
             semconv.PROVIDER_NAME: self.recognised.provider,
             semconv.SERVER_ADDRESS: self.host,
             semconv.SERVER_PORT: self.port,
-            **facts.attributes,
         }
         if facts.model:
             attributes[semconv.REQUEST_MODEL] = facts.model

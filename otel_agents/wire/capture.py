@@ -55,11 +55,14 @@ class Capture:
         """Whether bytes are missing in the middle."""
         return self._tail is not None
 
-    def body(self, encoding: str | None) -> Body:
+    def body(self, headers: Mapping[str, str]) -> Body:
         """What was kept, decompressed. Releases the chunks."""
         head = b"".join(self.chunks)
         tail = None if self._tail is None else b"".join(self._tail)
         self.chunks, self._tail = [], None
+        if head.startswith(b"{"):  # nothing that is compressed starts so, and the header need not be looked up
+            return Body(head, tail, None, tail is not None)
+        encoding = headers.get("content-encoding")
         if not encoding or encoding == "identity":
             return Body(head, tail, None, tail is not None)
         content, problem = decompress(head, encoding)

@@ -73,7 +73,7 @@ _lock = threading.Lock()
 
 def started(span: SdkSpan, parent_context: Context | None) -> None:
     """Notes a span that starts."""
-    parent = trace.get_current_span(parent_context).get_span_context().span_id
+    parent = 0 if span.parent is None else span.parent.span_id
     scope = span.instrumentation_scope
     foreign = scope is None or scope.name != semconv.SCOPE_NAME
     context = context_api.get_current() if parent_context is None else parent_context
@@ -139,9 +139,10 @@ def _account(one: _Open) -> None:
 def find(call: Call, parent: Span) -> Span | None:
     """The span that somebody else made for ``call``, claimed for it; None when it needs one of its own."""
     operation, model = call.recognised.format.operation, call.recognised.facts.model
-    for outer in upwards(parent.get_span_context().span_id):
-        if not kinds.at_call(outer):
-            break
+    if _below:  # spans of others are open
+        for outer in upwards(parent.get_span_context().span_id):
+            if not kinds.at_call(outer):
+                break
     if is_inference(parent, operation):
         chain = _around(parent, operation)
         for position, span in enumerate(chain):

@@ -105,7 +105,7 @@ def settle(call: Call, now: float, error: BaseException | None, complete: bool) 
     truncated = False
     if body is None:
         truncated = call.capture.truncated
-        body = call.capture.body(headers.get("content-encoding"))
+        body = call.capture.body(headers)
     request = call.recognised
     facts, readable, streamed = reading.read(request.format, request.facts, body, headers, complete)
     content.redact_response(facts, call.runtime)
@@ -268,7 +268,11 @@ def _error_type(call: Call, facts: ResponseFacts, error: BaseException | None) -
 
 
 def _attributes(call: Call, facts: ResponseFacts, record: CallRecord) -> dict[str, AttributeValue]:
-    found: dict[str, AttributeValue] = {**facts.attributes, **accounting.span_attributes(record)}
+    found: dict[str, AttributeValue] = {
+        **call.recognised.facts.attributes,
+        **facts.attributes,
+        **accounting.span_attributes(record),
+    }
     if facts.id is not None:
         found[semconv.RESPONSE_ID] = facts.id
     if facts.model is not None:
@@ -276,7 +280,7 @@ def _attributes(call: Call, facts: ResponseFacts, record: CallRecord) -> dict[st
     if record.time_to_first_chunk is not None:
         found[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = record.time_to_first_chunk
     if call.status is not None and call.status < 300 and facts.finish_reasons:
-        found[semconv.RESPONSE_FINISH_REASONS] = facts.finish_reasons
+        found[semconv.RESPONSE_FINISH_REASONS] = tuple(facts.finish_reasons)
     if call.status is not None and call.status >= 300:
         found[semconv.HTTP_STATUS_CODE] = call.status
     if record.error_type is not None:
@@ -306,7 +310,7 @@ def _complete_own(
             found.update(messages.attributes())
         elif span.get_span_context().trace_flags.sampled:
             call.runtime.defer(span, messages.attributes)
-    span.set_attributes(found)
+    spans.set_at_once(span, found)
     if call.attempts:
         _tell_attempts(call, record, ended)
     if record.error_type is None:

@@ -104,12 +104,12 @@ def test_a_bomb_is_stopped() -> None:
 
 
 def test_small_bodies_are_kept_whole() -> None:
-    assert feed(TEXT, 7).body(None) == Body(TEXT)
+    assert feed(TEXT, 7).body({}) == Body(TEXT)
 
 
 def test_of_a_big_body_both_ends_are_kept() -> None:
     data = bytes(range(256)) * 65_536  # 16 MiB
-    body = feed(data, 10_000).body(None)
+    body = feed(data, 10_000).body({})
     assert body.truncated
     assert data.startswith(body.head)
     assert body.tail is not None
@@ -121,7 +121,7 @@ def test_of_a_big_body_both_ends_are_kept() -> None:
 def test_one_huge_chunk_after_the_limit() -> None:
     kept = feed(b"a" * capture.HEAD_BYTES, capture.HEAD_BYTES)
     kept.overflow(b"b" * (10 * capture.TAIL_BYTES))
-    body = kept.body(None)
+    body = kept.body({})
     assert body.tail == b"b" * capture.TAIL_BYTES
 
 
@@ -130,7 +130,7 @@ def test_a_big_json_body_still_says_what_was_used() -> None:
     said = 'the "usage": {"prompt_tokens": 99} of it' + "x" * (8 * 1024 * 1024)
     choice = {"message": {"content": said}, "index": 0, "finish_reason": "stop"}
     data = json.dumps({"id": "r", "model": "m", "choices": [choice], "usage": usage}).encode()
-    facts, readable, _ = reading.read(OpenAIChat(), RequestFacts(), feed(data, 65_536).body(None), {}, True)
+    facts, readable, _ = reading.read(OpenAIChat(), RequestFacts(), feed(data, 65_536).body({}), {}, True)
     assert (facts.id, facts.model, facts.finish_reasons) == ("r", "m", ["stop"])
     assert facts.usage is not None
     assert (facts.usage.input, facts.usage.output) == (3, 4)
@@ -143,7 +143,7 @@ def test_a_big_stream_still_says_what_was_used() -> None:
     last = json.dumps({"choices": [{"index": 0, "finish_reason": "stop"}], "usage": usage})
     data = (f"data: {piece}\n\n" * 8000 + f"data: {last}\n\ndata: [DONE]\n\n").encode()
     facts, _, streamed = reading.read(
-        OpenAIChat(), RequestFacts(), feed(data, 4096).body(None), {"content-type": "text/event-stream"}, True
+        OpenAIChat(), RequestFacts(), feed(data, 4096).body({}), {"content-type": "text/event-stream"}, True
     )
     assert streamed
     assert (facts.id, facts.finish_reasons) == ("r", ["stop"])

@@ -289,7 +289,7 @@ def test_every_split_of_the_bytes_reads_the_same(cuts: list[int]) -> None:
     for start, end in zip([0, *ends], ends, strict=False):
         capture.chunks.append(STREAM[start:end])
     facts, readable, streamed = reading.read(
-        FORMAT, ASKED, capture.body(None), {"content-type": "text/event-stream"}, True
+        FORMAT, ASKED, capture.body({}), {"content-type": "text/event-stream"}, True
     )
     assert (facts, streamed) == (FACTS, True)
     assert FORMAT.output_content(readable, streamed, 1000) == {"gen_ai.output.messages": SAID}

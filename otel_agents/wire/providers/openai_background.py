@@ -188,7 +188,7 @@ class Fetch:
             self._span.end()
 
     def _settle(self, error: BaseException | None, complete: bool) -> None:
-        body = self.body or self.capture.body(self.headers.get("content-encoding"))
+        body = self.body or self.capture.body(self.headers)
         wire_format = OpenAIResponses(self._provider)
         asked = RequestFacts()
         facts, readable, streamed = reading.read(wire_format, asked, body, self.headers, complete)
