@@ -60,7 +60,9 @@ class Capture:
         head = b"".join(self.chunks)
         tail = None if self._tail is None else b"".join(self._tail)
         self.chunks, self._tail = [], None
-        if head.startswith(b"{"):  # nothing that is compressed starts so, and the header need not be looked up
+        if head.startswith(
+            b"{"
+        ):  # nothing that is compressed starts so, and the header need not be looked up
             return Body(head, tail, None, tail is not None)
         encoding = headers.get("content-encoding")
         if not encoding or encoding == "identity":

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import opentelemetry.context as context_api
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_agents import semconv
