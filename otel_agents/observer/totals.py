@@ -107,10 +107,10 @@ def settle(totals: Totals, agent: str | None, started: int, context: Context, co
     for quantity in totals.mismatches(counted):
         labels = {semconv.AGENT_NAME: agent, "quantity": quantity}
         runtime.current().instruments.count(metrics.REPORTED_MISMATCH, 1, labels, context)
-    seen = bool(counted.used or counted.priced or counted.elsewhere)
+    seen = bool(counted.used or counted.priced)
     usage = None if seen else totals.usage
     # Calls whose model has no price: what the app says they cost is all that is known of it.
-    cost = None if counted.priced or counted.elsewhere else totals.cost
+    cost = None if counted.priced else totals.cost
     if usage is not None or cost is not None:
         _tell(totals, usage, cost, agent, started, context)
 

@@ -75,17 +75,15 @@ class Counted:
         tokens: input and output of those.
         priced: calls with a cost.
         cost: USD, of those.
-        elsewhere: calls that another library told of and that no hook saw, so that their figures are its own.
     """
 
-    __slots__ = ("cost", "elsewhere", "priced", "tokens", "used")
+    __slots__ = ("cost", "priced", "tokens", "used")
 
     def __init__(self) -> None:
         self.used = 0
         self.tokens = 0
         self.priced = 0
         self.cost = 0.0
-        self.elsewhere = 0
 
 
 class Prompt(NamedTuple):
@@ -110,14 +108,6 @@ def count_call(run: AgentRun | None, tokens: int | None, cost: float | None) -> 
             if cost is not None:
                 counted.priced += 1
                 counted.cost += cost
-            run = run.parent
-
-
-def count_elsewhere(run: AgentRun | None) -> None:
-    """Notes a model call that only another library tells of, for its run and those around it."""
-    with _counting:
-        while run is not None:
-            run.counted.elsewhere += 1
             run = run.parent
 
 

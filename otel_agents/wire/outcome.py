@@ -13,7 +13,7 @@ from opentelemetry.trace import Status, StatusCode
 from otel_agents import accounting, semconv
 from otel_agents.accounting import CallRecord
 from otel_agents.tracing import spans
-from otel_agents.wire import claims, content, reading, retries
+from otel_agents.wire import claims, content, reading, retries, unseen
 from otel_agents.wire.capture import Gaps
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def settle(call: Call, now: float, error: BaseException | None, complete: bool) 
             _finish_messages(call, found, messages)
     finally:
         if done and call.status not in _REDIRECTS:
+            unseen.note(record, call.span.get_span_context().span_id)
             call.runtime.accountant.submit(record)
     return done
 

@@ -238,6 +238,7 @@ def test_a_call_that_only_another_library_tells_of_is_not_told_again(
     with observer.trace_agent_execution("t1", "gemini") as trace:
         with tracer.start_as_current_span("chat gemini-pro") as span:
             span.set_attribute("gen_ai.operation.name", "chat")
+            span.set_attribute("gen_ai.request.model", "gemini-2.5-flash")
             span.set_attribute("gen_ai.usage.input_tokens", 10)
             span.set_attribute("gen_ai.usage.output_tokens", 5)
         trace.update(tokens=15, cost=0.1)
