@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import wrapt
 
+from otel_agents import uninstrumented
+
 logger = logging.getLogger(__name__)
 
 _GROUP: Final = "opentelemetry_instrumentor"
@@ -64,7 +66,7 @@ _NATIVE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One installed instrumentor (or framework that traces itself).
+    """One installed instrumentor, framework that traces itself, or framework without an instrumentor.
 
     Attributes:
         name: of the entry point, as ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` lists it.
@@ -72,6 +74,7 @@ class Found:
         enabled: whether ``instrument()`` enables it, once its framework is imported.
         reason: why, in a few words.
         redundant: it would make a second span of every model call.
+        missing: the framework is installed, and nothing that shows its runs.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Found:
     enabled: bool
     reason: str
     redundant: bool = False
+    missing: bool = False
 
 
 def disabled() -> frozenset[str]:
@@ -96,6 +100,7 @@ def survey() -> list[Found]:
     """Everything installed that could be enabled, with the decision. Imports nothing of it."""
     found = [judgement for _, judgement in _judged()]
     found.extend(_native())
+    found.extend(_missing())
     return sorted(found, key=lambda one: (not one.enabled, one.name, one.package))
 
 
@@ -215,6 +220,14 @@ def _native() -> Iterator[Found]:
                 label = name
         off = name == "pydantic-ai" and is_disabled("pydantic_ai")
         yield Found(module, label, not off, f"disabled by {_DISABLED}" if off else how)
+
+
+def _missing() -> Iterator[Found]:
+    instrumented = {_framework(one) for one in entry_points(group=_GROUP)}
+    for framework, package, instrumentor in uninstrumented.missing(instrumented):
+        if not is_disabled(framework):
+            how = f"its model calls are seen, its runs are not; pip install {instrumentor}"
+            yield Found(framework, package, False, how, missing=True)
 
 
 def _package(entry_point: EntryPoint) -> str:

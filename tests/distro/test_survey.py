@@ -83,6 +83,20 @@ def test_disabled_by_name(tmp_path: Path) -> None:
     assert survey(tmp_path)[name][0]
 
 
+def test_a_framework_without_an_instrumentor_is_named_with_one(tmp_path: Path) -> None:
+    for name in ("langchain_core", "smolagents", "agno"):
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    install(tmp_path)  # agno's is among them
+    lines = run(
+        tmp_path, COMMAND, "instrumentations", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="smolagents"
+    ).stdout.splitlines()
+    [line] = [line for line in lines if " missing " in line]
+    assert line.split()[:3] == ["langchain", "langchain-core", "1.0"]
+    assert line.endswith("pip install opentelemetry-instrumentation-genai-langchain")
+
+
 def test_the_table(tmp_path: Path) -> None:
     install(tmp_path)
     lines = run(tmp_path, COMMAND, "instrumentations").stdout.splitlines()
