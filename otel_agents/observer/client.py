@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from otel_agents.langfuse.unavailable import LangfuseUnavailable
@@ -74,8 +74,8 @@ class LangfuseClient:
 
     def get_traces(
         self,
-        from_timestamp: datetime | None = None,
-        to_timestamp: datetime | None = None,
+        from_timestamp: datetime | date | str | None = None,
+        to_timestamp: datetime | date | str | None = None,
         *,
         limit: int | None = None,
         name: str | None = None,
@@ -88,7 +88,8 @@ class LangfuseClient:
         """The tasks of a time, the newest first, each with its cost and metadata.
 
         Args:
-            from_timestamp: inclusive; without a zone, UTC. By default a day ago.
+            from_timestamp: inclusive; a datetime, a date or ISO text; without a zone, UTC. By default a
+                day ago.
             to_timestamp: exclusive; by default now.
             limit: at most so many; by default all.
             name: of the trace's topmost observation, or the trace name.
@@ -100,17 +101,22 @@ class LangfuseClient:
 
         Raises:
             otel_agents.langfuse.unavailable.LangfuseUnavailable: one line that says what is wrong.
+            TypeError: an argument is of no use; names it.
         """
         if not self._has_keys():
             return []
-        from otel_agents.observer.traces import read
+        from otel_agents.observer.traces import moment, read
+
+        since, until = moment(from_timestamp, "from_timestamp"), moment(to_timestamp, "to_timestamp")
+        if limit is not None and not isinstance(limit, int):
+            raise TypeError(f"limit must be a whole number, not {limit!r}")
 
         wanted: Mapping[str, str | None] = {
             "userId": user_id,
             "sessionId": session_id,
             "environment": environment,
         }
-        return read(self._settings, from_timestamp, to_timestamp, limit, name, tags, wanted)
+        return read(self._settings, since, until, limit, name, tags, wanted)
 
     def set_budget(self, amount: float, period: str = "monthly", **rest: Any) -> Any:
         """Sets what may be spent; see :func:`otel_agents.set_budget`. Langfuse itself has no budgets."""

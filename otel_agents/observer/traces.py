@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents.values.objects import is_a
@@ -61,6 +61,29 @@ class TraceRow:
     def total_cost(self) -> float:
         """The same as ``cost``."""
         return self.cost
+
+
+def moment(given: object, argument: str) -> datetime | None:
+    """A time as users give it, in UTC when it names no zone; a date is its first instant.
+
+    Raises:
+        TypeError: it is none; names the argument.
+    """
+    if given is None:
+        return None
+    found: object = given
+    if isinstance(given, str):
+        try:
+            found = datetime.fromisoformat(given)
+        except ValueError:
+            found = None
+    if isinstance(found, date) and not isinstance(found, datetime):
+        found = datetime.combine(found, time())
+    if not isinstance(found, datetime):
+        raise TypeError(
+            f"{argument} must be a time, such as datetime.now(UTC) - timedelta(hours=1), not {given!r}"
+        )
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def read(

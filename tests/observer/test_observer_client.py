@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -98,6 +98,30 @@ def test_traces(observer: LangfuseObserver, langfuse: Langfuse) -> None:
     assert [row.task_id for row in get(session_id="s1", tags="nightly")] == ["t1"]
     assert [row.task_id for row in get(name="invoke_agent gemini")] == ["t2"]
     assert get(tags=["other"]) == get(environment="staging") == []
+
+
+def test_times_of_traces_in_any_form(observer: LangfuseObserver, langfuse: Langfuse) -> None:
+    with observer.trace_agent_execution("t1", "claude"):
+        pass
+    assert observer.flush().ok
+    now, get = datetime.now(UTC), observer.langfuse.get_traces
+    hour = timedelta(hours=1)
+    for since in (
+        now - hour,
+        (now - hour).replace(tzinfo=None),
+        (now - hour).astimezone(timezone(timedelta(hours=9))),
+        (now - hour).isoformat(),
+        (now - 24 * hour).date(),
+        f"{now - 24 * hour:%Y-%m-%d}",
+    ):
+        assert [row.task_id for row in get(from_timestamp=since)] == ["t1"], since
+        assert get(from_timestamp=now - 48 * hour, to_timestamp=since) == [], since
+    with pytest.raises(TypeError, match=r"from_timestamp must be a time, such as .*, not 'an hour ago'"):
+        get(from_timestamp="an hour ago")
+    with pytest.raises(TypeError, match="to_timestamp must be a time"):
+        get(to_timestamp=1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="limit must be a whole number, not '3'"):
+        get(limit="3")  # type: ignore[arg-type]
     assert get(from_timestamp=datetime(2020, 1, 1), to_timestamp=datetime(2020, 1, 2), page=3) == []
 
 
