@@ -121,6 +121,7 @@ def formats() -> tuple[WireFormat, ...]:
         from otel_agents.wire.providers.cohere_embed import CohereEmbed
         from otel_agents.wire.providers.gemini_embed import GeminiEmbed
         from otel_agents.wire.providers.gemini_generate import GeminiGenerate
+        from otel_agents.wire.providers.gemini_interactions import GeminiInteractions
         from otel_agents.wire.providers.gemini_partners import VertexAnthropic, VertexMistral
         from otel_agents.wire.providers.mistral_chat import MistralAgents, MistralFim
         from otel_agents.wire.providers.ollama_chat import OllamaChat, OllamaGenerate
@@ -140,6 +141,7 @@ def formats() -> tuple[WireFormat, ...]:
             BedrockInvoke(),
             GeminiGenerate(),
             GeminiEmbed(),
+            GeminiInteractions(),
             VertexAnthropic(),
             VertexMistral(),
             MistralFim(),
