@@ -205,16 +205,22 @@ class Disk:
         if not self._waiting and self._look_again():
             self._looked = time.monotonic()
             if self._tally is not None:
-                self._lost(collect(self.folder), "killed")
+                self._lost(collect(self.folder, self._tally.found), "killed")
             leftovers.clear_locks(self.folder)
             own = self.own.path if self.own is not None else None
             self._waiting = deque(path for path in leftovers.files(self.folder, self._kind) if path != own)
         for _ in range(min(_AT_ONCE, len(self._waiting))):
-            found = leftovers.adopt(self._waiting.popleft(), self._lost)
+            found = leftovers.adopt(self._waiting.popleft(), self._missing)
             if found is not None:
                 logger.info("otel-agents: sending what another process left: %s", found.path)
                 return found
         return None
+
+    def _missing(self, count: int, reason: str) -> None:
+        """A process that was killed took so many with it."""
+        if self._tally is not None:
+            self._tally.found(count)
+        self._lost(count, reason)
 
     def _lost(self, count: int, reason: str) -> None:
         if count:

@@ -190,7 +190,7 @@ class Outbox:
     def _run(self) -> None:
         _untraced()
         if self._disk is None and self._folder is not None:
-            self._gone((), collect(self._folder), "killed")
+            self._gone((), collect(self._folder, self.tally.found), "killed")
         while not self._stopping:
             try:
                 if self._wait() and not self._step():

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
 
+from otel_agents.export import tally
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
 
@@ -23,13 +25,17 @@ class OwnProcess(MetricExporter):
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
         self._exporter = exporter
         self._process = os.getpid()
+        tally.will_be_told()
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> MetricExportResult:
         if os.getpid() != self._process:
             return MetricExportResult.SUCCESS
-        return self._exporter.export(metrics_data, timeout_millis, **kwargs)
+        result = self._exporter.export(metrics_data, timeout_millis, **kwargs)
+        if result is MetricExportResult.SUCCESS:
+            tally.told()
+        return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return os.getpid() != self._process or self._exporter.force_flush(timeout_millis)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.metrics.export import MetricReader
 
 from otel_agents import forks
-from otel_agents.export import snapshots
+from otel_agents.export import snapshots, tally
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
@@ -105,6 +105,7 @@ class SnapshotReader(MetricReader):
             self._file = snapshots.SnapshotFile(folder, instance)
             self._others = snapshots.Others(folder)
             self._election = _Election(folder / "serving.lock")
+            tally.will_be_told()
         except OSError as error:
             logger.warning("otel-agents: /metrics shows this process alone: %s", error)
         self._thread = threading.Thread(target=self._run, name="otel-agents-metrics", daemon=True)
@@ -181,6 +182,7 @@ class SnapshotReader(MetricReader):
         except OSError as error:
             self._complain(f"cannot write a snapshot of the metrics: {error}")
             return False
+        tally.told()  # what is in a snapshot is served, also when its process has been killed
         return True
 
     # --- the port --------------------------------------------------------------------------------

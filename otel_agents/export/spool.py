@@ -148,15 +148,15 @@ class Spool:
         missing = tally.open_fates(lock)
         try:
             if not path.stat().st_size and not path.with_name(path.name + "-wal").exists():
-                _remove(path)  # its process was gone before it had written anything
-                os.close(lock)
                 if missing:
                     lost(missing, "killed")
+                _remove(path)  # its process was gone before it had written anything
+                os.close(lock)
                 return None
             made = cls(path, lock, _connect(path, durable=False, create=False))
-            tally.clear(lock)
             if missing > made.count:
                 lost(missing - made.count, "killed")
+            tally.clear(lock)
             return made
         except NewerVersion:
             os.close(lock)
@@ -164,9 +164,9 @@ class Spool:
         except (sqlite3.Error, OSError) as error:
             damaged = _is_damage(error)
             if damaged:
-                set_aside(path)
                 if missing:
                     lost(missing, "spool_damaged")
+                set_aside(path)
             os.close(lock)
             raise SpoolError(f"{path} cannot be read: {error}", damaged) from None
 

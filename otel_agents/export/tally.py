@@ -4,6 +4,9 @@ What SIGKILL takes with it nobody can send, but it can be counted. Two numbers a
 says that the process lives, mapped into memory, so that the kernel keeps them whatever happens to the
 process. Whoever gets the lock later knows what is missing: ended, minus decided, minus what is on disk.
 It may say too much by what was under way in that moment, never too little.
+
+Who finds such a loss adds it to its own numbers until its metrics have told of it, so that the next one
+finds it again should the finder be killed first.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import secrets
 import struct
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +31,10 @@ _NUMBERS: Final = struct.Struct("<QQ")
 _ENDED: Final = len(_MAGIC)
 _SETTLED: Final = _ENDED + _NUMBER.size
 _SIZE: Final = _ENDED + _NUMBERS.size
+
+_living: weakref.WeakSet[Tally] = weakref.WeakSet()
+#: Whether this process has metrics that tell of losses.
+_is_told = False
 
 
 class Tally:
@@ -44,6 +53,8 @@ class Tally:
         self._guard = threading.RLock()  # a signal handler may end spans amid the end of another one
         self._ended = self._settled = 0
         self._numbers: mmap.mmap | None = None
+        self._found = self._about_to_be_told = 0
+        _living.add(self)
         self.path: Path | None = None
         self.lock: int | None = None
 
@@ -87,6 +98,24 @@ class Tally:
             if self._numbers is not None:
                 _NUMBER.pack_into(self._numbers, _SETTLED, self._settled)
 
+    def found(self, spans: int) -> None:
+        """A process that was killed took so many with it: to be said before its own numbers are cleared."""
+        if not _is_told or spans <= 0:
+            return
+        self.open()
+        with self._guard:
+            self._found += spans
+            self._ended += spans
+            if self._numbers is not None:
+                _NUMBER.pack_into(self._numbers, _ENDED, self._ended)
+
+    def told(self) -> None:
+        """Metrics have gone out. They hold what was found before those that went out before them."""
+        with self._guard:
+            if self._about_to_be_told:
+                self.settle(self._about_to_be_told)
+            self._about_to_be_told, self._found = self._found, 0
+
     def close(self, left: int) -> None:
         """An orderly end: nothing is missing but the ``left`` spans that wait on disk."""
         with self._guard:
@@ -111,6 +140,18 @@ class Tally:
             locks.release(self.lock)
 
 
+def will_be_told() -> None:
+    """Metrics of this process will go out; each time they have, :func:`told` is called."""
+    global _is_told
+    _is_told = True
+
+
+def told() -> None:
+    """The metrics of this process have gone out."""
+    for one in list(_living):
+        one.told()
+
+
 def open_fates(lock: int) -> int:
     """Spans that a process had ended and not settled, by the file of its lock; 0 when it kept no tally."""
     try:
@@ -130,12 +171,17 @@ def clear(lock: int) -> None:
             os.pwrite(lock, bytes(_NUMBERS.size), _ENDED)
 
 
-def collect(folder: Path) -> int:
-    """Spans that processes took with them that were killed and had nothing on disk; forgets the tallies."""
+def collect(folder: Path, found: Callable[[int], object] = lambda _: None) -> int:
+    """Spans that processes took with them that were killed and had nothing on disk; forgets the tallies.
+
+    Args:
+        folder: of the destination.
+        found: told of each process's, before its tally is forgotten.
+    """
     lost = 0
     with contextlib.suppress(OSError):
         for lock in folder.glob("spans-*.lock"):
-            lost += _collect(lock)
+            lost += _collect(lock, found)
     return lost
 
 
@@ -149,7 +195,7 @@ def is_any_left(folder: Path) -> bool:
     return False
 
 
-def _collect(path: Path) -> int:
+def _collect(path: Path, found: Callable[[int], object]) -> int:
     try:
         # Without a size it is a lock that is just being taken: not to be touched.
         if path.stat().st_size < _SIZE or path.with_suffix(".db").exists():
@@ -160,8 +206,10 @@ def _collect(path: Path) -> int:
         try:
             if path.with_suffix(".db").exists():
                 return 0  # its process had something on disk after all
+            lost = open_fates(lock)
+            found(lost)
             path.unlink()
-            return open_fates(lock)
+            return lost
         finally:
             locks.release(lock)
     except OSError:

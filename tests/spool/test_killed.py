@@ -32,9 +32,17 @@ otel_agents.configure(
 """
 
 
-def run(app: str, url: str, root: Path, mode: str = "spill", checkpoint: float = 60.0) -> str:
+#: The same with metrics that will tell of what is lost, though none go out here.
+TELLING = APP.replace("configure(", "tally.will_be_told() or otel_agents.configure(", 1).replace(
+    "import otel_agents\notel_agents.", "import otel_agents\nfrom otel_agents.export import tally\n"
+)
+
+
+def run(
+    app: str, url: str, root: Path, mode: str = "spill", checkpoint: float = 60.0, before: str = APP
+) -> str:
     done = subprocess.run(
-        [sys.executable, "-u", "-c", APP + dedent(app), url, mode, str(checkpoint)],
+        [sys.executable, "-u", "-c", before + dedent(app), url, mode, str(checkpoint)],
         env={**os.environ, "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"},
         stdout=subprocess.PIPE,
         text=True,
@@ -219,3 +227,63 @@ def test_without_a_folder_spans_are_just_not_counted(tmp_path: Path) -> None:
     one.settle(1)
     one.close(0)
     assert one.path is None
+
+
+@pytest.mark.parametrize("mode", ["memory", "spill"])
+def test_a_count_is_not_lost_with_the_process_that_found_it(
+    outlet: MakeOutlet, proxy: FaultProxy, root: Path, mode: str
+) -> None:
+    """Until it has told of it by its metrics; what those held then is told for good."""
+    proxy.fault = Fault("hang")
+    run(ENDED + KILL, proxy.url, root, mode)
+    find = """
+    with otel_agents.agent("own"): pass
+    while not (living := [one for one in tally._living if one._found == 7]): time.sleep(0.01)
+    """
+    run(find + KILL, proxy.url, root, mode, before=TELLING)
+    told = "tally.told()\n    tally.told()\n    assert living[0]._found == 0\n    "
+    run(find.replace("== 7", "== 8") + told + KILL, proxy.url, root, mode, before=TELLING)
+    next_one = of_app(outlet, proxy, mode=mode)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts == {"dropped killed": 1, "of others": 1}, "the last one's own")
+
+
+def test_metrics_that_have_gone_out_tell_of_what_was_found(
+    proxy: FaultProxy, backend: StubBackend, root: Path, outlet: MakeOutlet
+) -> None:
+    proxy.fault = Fault("hang")
+    run(ENDED + KILL, proxy.url, root)
+    proxy.fault = Fault("pass")
+    app = """
+    from otel_agents import runtime
+    from otel_agents.export import tally
+    while not any(one._found for one in tally._living): time.sleep(0.01)
+    for _ in range(2):
+        otel_agents.flush()
+    """
+    script = APP.replace('metrics_exporter="none", ', "")
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", script + dedent(app) + KILL, proxy.url, "spill", "60"],
+        env={**os.environ, "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert lost_by_metrics(backend) == {"killed": 7}
+    assert tally.collect(of_app(outlet, proxy).destination.folder(root)) == 0
+
+
+def test_a_run_that_is_told_to_be_abandoned_counts_as_ended(
+    outlet: MakeOutlet, proxy: FaultProxy, root: Path
+) -> None:
+    proxy.fault = Fault("hang")
+    app = """
+    from otel_agents import runtime
+    run = otel_agents.agent("open")
+    run.__enter__()
+    runtime.current().pipeline.abandon(True)
+    """
+    run(ENDED + dedent(app) + KILL, proxy.url, root)
+    next_one = of_app(outlet, proxy)
+    next_one.outbox.start_for_leftovers()
+    wait_for(lambda: next_one.counts == {"dropped killed": 8, "of others": 8}, "the count")
