@@ -226,7 +226,7 @@ def _missing() -> Iterator[Found]:
     instrumented = {_framework(one) for one in entry_points(group=_GROUP)}
     for framework, package, instrumentor in uninstrumented.missing(instrumented):
         if not is_disabled(framework):
-            how = f"its model calls are seen, its runs are not; pip install {instrumentor}"
+            how = f"its model calls are seen, its runs are not; pip install '{instrumentor}[instruments]'"
             yield Found(framework, package, False, how, missing=True)
 
 
@@ -263,7 +263,10 @@ def _conflict(entry_point: EntryPoint) -> str | None:
         return (
             None  # it lists several packages that it can instrument, and OpenTelemetry takes them for needed
         )
-    wanted = getattr(conflict, "required", None) or getattr(conflict, "required_any", None)
+    required = getattr(conflict, "required", None)
+    choices = [required] if required else getattr(conflict, "required_any", None) or ()
+    # Behind the semicolon: which extra it belongs to.
+    wanted = " or ".join(str(one).partition(";")[0] for one in choices)
     return f"needs {wanted}, found {found or 'nothing'}"
 
 

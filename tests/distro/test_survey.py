@@ -94,7 +94,21 @@ def test_a_framework_without_an_instrumentor_is_named_with_one(tmp_path: Path) -
     ).stdout.splitlines()
     [line] = [line for line in lines if " missing " in line]
     assert line.split()[:3] == ["langchain", "langchain-core", "1.0"]
-    assert line.endswith("pip install opentelemetry-instrumentation-genai-langchain")
+    assert line.endswith("pip install 'opentelemetry-instrumentation-genai-langchain[instruments]'")
+
+
+def test_what_an_instrumentor_misses_is_named(tmp_path: Path) -> None:
+    install(tmp_path)
+    info = tmp_path / "opentelemetry_instrumentation_genai_langchain-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: opentelemetry-instrumentation-genai-langchain\nVersion: 1.0\n"
+        "Provides-Extra: instruments\n"
+        'Requires-Dist: no-such-langchain<2; extra == "instruments"\n'
+    )
+    (info / "entry_points.txt").write_text("[opentelemetry_instrumentor]\nlangchain = x:Instrumentor\n")
+    reason = survey(tmp_path)["opentelemetry-instrumentation-genai-langchain"]
+    assert reason == (False, "needs no-such-langchain<2, found nothing")
 
 
 def test_the_table(tmp_path: Path) -> None:
