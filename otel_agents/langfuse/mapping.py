@@ -125,6 +125,8 @@ def map_span(
         out.setdefault(LEVEL, "ERROR")
         if status_description:
             out.setdefault(STATUS_MESSAGE, status_description)
+    elif out.get(sc.ERROR_TYPE) is not None:  # Claude Code, for one, sets no status
+        out.setdefault(LEVEL, "ERROR")
     _copy(out, sc.ERROR_TYPE, ERROR_TYPE)
     if out.get(sc.APP_ROOT) is True:
         out.setdefault(APP_ROOT, True)

@@ -1,8 +1,8 @@
 """Claude Code: spans of its own, with counts that exclude the cache.
 
 Read from the telemetry of Claude Code 2.1.330 (``CLAUDE_CODE_ENHANCED_TELEMETRY_BETA``) and its page
-"Monitoring" (2.1.240). Waiting for permission and the parts of a tool's execution stay out: only what has
-an operation goes on to Langfuse.
+"Monitoring" (2.1.240). Waiting for permission and hooks stay out: only what has an operation goes on to
+Langfuse. A tool's execution is a step, since a sub-agent's calls and tools are below it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ _SEEN: Final = "claude-code 2.1.330"
 _CALL: Final = named("claude_code.llm_request")
 _RUN: Final = named("claude_code.interaction")
 _TOOL: Final = named("claude_code.tool")
+#: What sub-agents and summaries hang below: without it they would hang in the air.
+_STEP: Final = named("claude_code.tool.execution", "claude_code.compaction")
 _SPAWN: Final = named("claude_code.subagent.spawn")
 
 _RULES: Final[tuple[Rule, ...]] = (
     Say(sc.OPERATION_NAME, sc.OP_CHAT, _CALL, _SEEN),
     Say(sc.OPERATION_NAME, sc.OP_INVOKE_AGENT, any_of(_RUN, _SPAWN), _SEEN),
     Say(sc.OPERATION_NAME, sc.OP_EXECUTE_TOOL, _TOOL, _SEEN),
+    Say(sc.OPERATION_NAME, "step", _STEP, _SEEN),
     Copy(sc.PROVIDER_NAME, ("gen_ai.system",), _SEEN),
     Say(sc.PROVIDER_NAME, "anthropic", _CALL, _SEEN),
     Copy(sc.REQUEST_MODEL, ("model",), _SEEN, when=_CALL),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -88,6 +91,84 @@ def test_one_tree(collector: Collector, agent: str) -> None:
     roots = [one["name"] for one in found if one["parent"] not in ids]
     assert len(roots) == 1, roots
     assert len({one["trace"] for one in found}) == 1
+
+
+def test_a_session_of_gemini_is_one_trace(collector: Collector) -> None:
+    """It begins one with each of its steps."""
+    wait_for(lambda: len(of_agent(collector, "gemini-cli")) == 4, "spans", timeout=15)
+    found = of_agent(collector, "gemini-cli")
+    session = hashlib.md5(b"20ee4ffb-1720-4f89-9026-107680bb5717").hexdigest()
+    assert {one["trace"] for one in found} == {session}
+    ids = {one["id"] for one in found}
+    assert sorted(one["name"] for one in found if one["parent"] not in ids) == [
+        "llm_call", "llm_call", "schedule_tool_calls",
+    ]  # fmt: skip
+
+
+def request(scope: str, *spans: dict[str, Any]) -> dict[str, Any]:
+    def value(given: Any) -> dict[str, Any]:
+        kind = {bool: "boolValue", int: "intValue"}.get(type(given), "stringValue")
+        return {kind: str(given) if kind == "intValue" else given}
+
+    started = time.time_ns()
+    made = [
+        {
+            **{key: one[key] for key in ("name", "spanId")},
+            "traceId": one["traceId"],
+            "parentSpanId": one.get("parentSpanId", ""),
+            "kind": 1,
+            "startTimeUnixNano": str(started + at * 1000),
+            "endTimeUnixNano": str(started + at * 1000 + 500),
+            "attributes": [{"key": key, "value": value(said)} for key, said in one["attributes"].items()],
+            "status": {},
+        }
+        for at, one in enumerate(spans)
+    ]
+    return {"resourceSpans": [{"scopeSpans": [{"scope": {"name": scope}, "spans": made}]}]}
+
+
+def test_sub_agents_and_failures_of_claude(collector: Collector) -> None:
+    """A sub-agent's calls are below the execution of a tool; what failed says so by attributes alone."""
+    trace = secrets.token_hex(16)
+    ids = {name: secrets.token_hex(8) for name in ("run", "tool", "execution", "inner", "failed")}
+
+    def made(id: str, name: str, parent: str | None, **attributes: Any) -> dict[str, Any]:
+        above = {"parentSpanId": ids[parent]} if parent else {}
+        return {
+            "traceId": trace,
+            "spanId": ids[id],
+            "name": f"claude_code.{name}",
+            **above,
+            "attributes": attributes,
+        }
+
+    send(
+        collector,
+        "traces",
+        request(
+            "com.anthropic.claude_code.tracing",
+            made("run", "interaction", None, **{"gen_ai.operation.name": "invoke_agent"}),
+            made("tool", "tool", "run", tool_name="Agent", tool_use_id="t"),
+            made("execution", "tool.execution", "tool", success=True),
+            made("inner", "llm_request", "execution", model="claude-haiku-4-5", input_tokens=5,
+                 cache_read_tokens=7, output_tokens=6, success=True, query_source="subagent"),
+            made("failed", "llm_request", "run", model="claude-opus-4-5", success=False, status_code=529,
+                 attempt=3),
+        ),
+    )  # fmt: skip
+
+    def arrived() -> dict[str, Any]:
+        return {key: one for key, one in collector.backend.by_id().items() if key in ids.values()}
+
+    wait_for(lambda: len(arrived()) == 5, "five spans", timeout=15)
+    found = {name: arrived()[id] for name, id in ids.items()}
+    parents = {name: one.parent_span_id.hex() for name, one in found.items() if name != "run"}
+    assert set(parents.values()) <= set(ids.values())
+    assert attributes(found["inner"].attributes)["gen_ai.usage.input_tokens"] == 12
+    failed = attributes(found["failed"].attributes)
+    assert failed["langfuse.observation.level"] == "ERROR"
+    assert failed["error.type"] == "529"
+    assert "langfuse.observation.usage_details" not in failed
 
 
 def test_metrics_are_totals_with_bounded_labels(collector: Collector) -> None:
