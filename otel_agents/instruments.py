@@ -6,7 +6,9 @@ path. ``context`` carries the span that exemplars point at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_agents import metrics, semconv
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 OVERFLOW: Final = "other"
 #: Most series of one metric; what OpenTelemetry's specification has for its cardinality limit.
 SERIES_LIMIT: Final = 2000
+#: Seconds to which :data:`metrics.COLLECTED` is told.
+_TOLD_TO: Final = 15
 #: Labels with few values, all of them ours. They keep their value where the others become ``other``, so that
 #: shares of errors and of outcomes stay right.
 _FEW_VALUES: Final = frozenset(
@@ -87,15 +91,25 @@ class Instruments:
         meter: makes them.
         label_limit: most values of one label.
         series_limit: most series of one metric (and a few more for the rest).
+        older: whether calls are counted by their older names as well.
+        clock: seconds since 1970.
     """
 
     def __init__(
-        self, meter: Meter, label_limit: int, series_limit: int = SERIES_LIMIT, older: bool = False
+        self,
+        meter: Meter,
+        label_limit: int,
+        series_limit: int = SERIES_LIMIT,
+        older: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._older = older
         self._cap = LabelCap(label_limit)
         self._within = SeriesCap(series_limit)
-        self._record: dict[Definition, Any] = {one: _instrument(meter, one) for one in metrics.CATALOGUE}
+        self._record: dict[Definition, Any] = {
+            one: _instrument(meter, one) for one in metrics.CATALOGUE if one is not metrics.COLLECTED
+        }
+        _tell_time(meter, clock)
 
     def add(
         self,
@@ -279,6 +293,18 @@ class Instruments:
 
     def _user_labels(self, labels: Mapping[str, str]) -> AttributeMap:
         return {name: self._cap(name, value) for name, value in labels.items()}
+
+
+def _tell_time(meter: Meter, clock: Callable[[], float]) -> None:
+    """The one metric that nobody records: it is asked for whenever metrics are collected."""
+    from opentelemetry.metrics import CallbackOptions, Observation
+
+    def now(_: CallbackOptions) -> list[Observation]:
+        # Not to the second: a snapshot on disk that says the same need not be written again.
+        return [Observation(math.floor(clock() / _TOLD_TO) * _TOLD_TO)]
+
+    one = metrics.COLLECTED
+    meter.create_observable_gauge(one.name, [now], unit=one.unit, description=one.description)
 
 
 def _instrument(meter: Meter, one: Definition) -> Any:

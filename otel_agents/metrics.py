@@ -308,6 +308,13 @@ BUDGET_SPENT: Final = Definition(
     "Spent of a budget in its present period, on this host",
     ("budget", "period"),
 )
+BUDGET_ENDS: Final = Definition(
+    "otel_agents.budget.period_end",
+    "gauge",
+    "s",
+    "When the period that a budget's spent belongs to ends, in seconds since 1970",
+    ("budget", "period"),
+)
 BUDGET_ALERTS: Final = Definition(
     "otel_agents.budget.alerts",
     "counter",
@@ -341,6 +348,13 @@ PROMPT_FALLBACKS: Final = Definition(
 )
 EXPORT_SPANS: Final = Definition(
     "otel_agents.export.spans", "counter", "{span}", "Spans by what became of them", ("outcome", "reason")
+)
+#: Collectors serve what a process said last for hours; by this one tells a process that is gone.
+COLLECTED: Final = Definition(
+    "otel_agents.collection.timestamp",
+    "gauge",
+    "s",
+    "When this process collected its metrics last, in seconds since 1970, to 15 s",
 )
 EXPORT_QUEUE: Final = Definition(
     "otel_agents.export.queue", "gauge", "{span}", "Spans in memory that wait to be sent"

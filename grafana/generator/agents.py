@@ -127,7 +127,7 @@ def _orchestration() -> list[object]:
             "0 closed, 1 half open, 2 open.",
             NUMBER,
             Query(
-                f"max by (gen_ai_agent_name) ({queries.select(metrics.BREAKER_STATE)})",
+                f"max by (gen_ai_agent_name) ({queries.living(queries.select(metrics.BREAKER_STATE))})",
                 "{{gen_ai_agent_name}}",
             ),
             maximum=2,

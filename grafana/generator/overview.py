@@ -77,7 +77,7 @@ def _tasks() -> list[object]:
             "Spent of the budget",
             "The fullest budget of this period.",
             SHARE,
-            f"max(max by (budget) ({queries.select(metrics.BUDGET_SPENT)}) / "
+            f"max(max by (budget) ({queries.present(metrics.BUDGET_SPENT)}) / "
             f"(max by (budget) ({queries.select(metrics.BUDGET_LIMIT)}) > 0))",
             steps=Steps(0.8, 1.0),
             decimals=0,
@@ -101,7 +101,8 @@ def _tasks() -> list[object]:
             "Open circuit breakers",
             "Agents that are not asked at present.",
             COUNT,
-            f"count(max by ({BY_AGENT[0]}) ({queries.select(metrics.BREAKER_STATE)}) == 2) or vector(0)",
+            f"count(max by ({BY_AGENT[0]}) ({queries.living(queries.select(metrics.BREAKER_STATE))}) == 2)"
+            " or vector(0)",
             steps=Steps(1, 1),
             decimals=0,
         ),
@@ -183,13 +184,7 @@ def system() -> list[object]:
 
 
 def _alive(name: str) -> str:
-    """Those series of a gauge whose process still uses processor time.
-
-    The Collector serves what a process said last for hours after its end.
-    """
-    used = queries.grown('process_cpu_time_seconds_total{job=~"$service"}', "5m")
-    alive = f"sum by (job, instance) ({used}) > 0"
-    return f'{name}{{job=~"$service"}} and on (job, instance) ({alive})'
+    return queries.living(f'{name}{{job=~"$service"}}')
 
 
 def _latency(side: str) -> str:

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from generator import panels
 from generator.panels import COUNT, NUMBER, SHARE, Query, Steps
-from generator.queries import increase_in, select
+from generator.queries import increase_in, living, select
 from otel_agents import metrics
 
 RANGE = "$__range"
@@ -57,8 +57,8 @@ def _apps() -> list[object]:
             "Spans that wait",
             "Ended spans that are not delivered yet; on disk while the backend does not answer.",
             COUNT,
-            Query(f"sum({select(metrics.EXPORT_QUEUE)})", "in memory"),
-            Query(f"sum({select(metrics.SPOOL_SPANS)})", "on disk"),
+            Query(f"sum({living(select(metrics.EXPORT_QUEUE))})", "in memory"),
+            Query(f"sum({living(select(metrics.SPOOL_SPANS))})", "on disk"),
         ),
         panels.graph(
             "Spans by outcome",

@@ -24,6 +24,9 @@ TASK_TYPE: Final = ("task_type", "task_type")
 #: Says of a label that it must be there.
 SET: Final = "*"
 
+#: Seconds without news after which a process counts as gone.
+GONE: Final = 300
+
 #: Labels that the scrape adds to everything.
 SCRAPE_LABELS: Final = ("job", "instance", "deployment_environment_name")
 
@@ -76,6 +79,21 @@ def increase_in(
 ) -> str:
     """How much a counter (or a histogram's ``_count`` or ``_sum``) grew in ``window``, exactly."""
     return total(grown(select(definition, suffix, variables=variables, **where), window), by)
+
+
+def living(gauge: str) -> str:
+    """Those series of a gauge whose process is still there.
+
+    The Collector serves what one said last for hours after its end. Every process says when it collected
+    its metrics last, which it does every minute.
+    """
+    return f"{gauge} and on (job, instance) (time() - {name(metrics.COLLECTED)} < {GONE})"
+
+
+def present(definition: Definition, *, variables: bool = True, **where: str) -> str:
+    """A gauge of a budget, without what belongs to a period that is over: nobody may have spent since."""
+    chosen = select(definition, variables=variables, **where)
+    return f"{chosen} and on (job, instance, budget, period) ({name(metrics.BUDGET_ENDS)} > time())"
 
 
 def ratio(part: str, whole: str) -> str:

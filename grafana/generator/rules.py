@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from generator.queries import AGENT, SET, increase_in, mean, quantile, ratio, select
+from generator.queries import AGENT, SET, increase_in, living, mean, present, quantile, ratio, select
 from otel_agents import metrics
 from otel_agents.alerts.rules import rules_file
 from otel_agents.config import Settings
@@ -82,14 +82,17 @@ def alert_list() -> list[Alert]:
     """Every alert about agents with a threshold that is fixed."""
     calls = _grown(metrics.CALL_DURATION, "15m", "_count")
     failed = _grown(metrics.CALL_DURATION, "15m", "_count", error_type=SET)
-    spent = f"max by (budget, period) ({select(metrics.BUDGET_SPENT, variables=False)})"
+    spent = f"max by (budget, period) ({present(metrics.BUDGET_SPENT, variables=False)})"
     limit = f"max by (budget, period) ({select(metrics.BUDGET_LIMIT, variables=False)})"
-    monthly = select(metrics.BUDGET_LIMIT, variables=False, period="monthly")
+    monthly = f"max by (budget, period) ({present(metrics.BUDGET_SPENT, variables=False, period='monthly')})"
+    # Less than the hour before as soon as another month has begun.
+    before = select(metrics.BUDGET_SPENT, variables=False, period="monthly") + " offset 1h"
     tasks = _by_agent(metrics.TASK_COUNT, "1h")
     failed_tasks = _by_agent(metrics.TASK_COUNT, "1h", status="error")
     slow = quantile(0.95, metrics.CALL_DURATION, "15m", ("gen_ai_request_model",), variables=False)
     unpriced = increase_in(metrics.UNPRICED_CALLS, "1h", ("gen_ai_request_model", "reason"), variables=False)
     lost = increase_in(metrics.EXPORT_SPANS, "15m", ("job", "reason"), variables=False, outcome="dropped")
+    quality = {"gen_ai_evaluation_name": "quality"}
     counted = select(metrics.CALL_DURATION, "_count", variables=False)
     return [
         Alert(
@@ -102,7 +105,7 @@ def alert_list() -> list[Alert]:
         Alert(
             "AgentsBudgetBurnsFast",
             # At the pace of the last hour a month's budget lasts less than three days.
-            f"max by (budget, period) ({monthly}) < scalar({_grown(metrics.COST, '1h')}) * 72",
+            f"({monthly} - max by (budget, period) ({before})) * 72 > {limit}",
             "15m",
             "page",
             "At this pace budget {{ $labels.budget }} is gone in less than three days",
@@ -130,14 +133,16 @@ def alert_list() -> list[Alert]:
         ),
         Alert(
             "AgentsQualityDropped",
-            "agent:quality:mean1h < agent:quality:mean1d offset 1h - 0.1",
+            # Of a few scores a single bad one is no drop.
+            "agent:quality:mean1h < agent:quality:mean1d offset 1h - 0.1"
+            f" and on ({_AGENT[0]}) {_by_agent(metrics.SCORE, '1h', '_count', **quality)} >= 5",
             "30m",
             "ticket",
             'Quality of {{ $labels.gen_ai_agent_name }} fell to {{ $value | printf "%.2f" }}',
         ),
         Alert(
             "AgentsCircuitBreakerOpen",
-            f"max by (gen_ai_agent_name) ({select(metrics.BREAKER_STATE, variables=False)}) == 2",
+            f"max by (gen_ai_agent_name) ({living(select(metrics.BREAKER_STATE, variables=False))}) == 2",
             "5m",
             "page",
             "The circuit breaker of {{ $labels.gen_ai_agent_name }} is open",

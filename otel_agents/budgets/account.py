@@ -34,11 +34,12 @@ class Account:
         used: by this process since then.
         lease: what it may spend before it has to ask; until ``until`` (monotonic seconds).
         exchanging: held while the file is asked, so that nothing is told twice.
+        ends: of the present period, seconds since 1970.
         context: of the last call, where its alerts belong.
     """
 
     __slots__ = (
-        "_ends", "_late", "_lock", "budget", "context", "exchanging", "key", "lease", "passed", "period",
+        "_late", "_lock", "budget", "context", "ends", "exchanging", "key", "lease", "passed", "period",
         "recent", "shared", "spent", "until", "used", "value",
     )  # fmt: skip
 
@@ -64,7 +65,7 @@ class Account:
         self._late = []
 
     def _begin(self, now: float) -> None:
-        self.period, self._ends = periods.bounds(self.budget.period, now)
+        self.period, self.ends = periods.bounds(self.budget.period, now)
         self.spent = 0
         self.lease = 0
         self.passed: set[float] = set()
@@ -73,7 +74,7 @@ class Account:
         """Adds what a call cost, to the period in which it ended."""
         now = time.time()
         with self._lock:
-            if now >= self._ends:
+            if now >= self.ends:
                 self._turn(now)
             self.used += nano
             if context is not None:
@@ -81,13 +82,13 @@ class Account:
 
     def has_lease(self) -> bool:
         """Whether a call may be made without asking."""
-        return self.used < self.lease and time.monotonic() < self.until and time.time() < self._ends
+        return self.used < self.lease and time.monotonic() < self.until and time.time() < self.ends
 
     def portions(self) -> tuple[list[Portion], Portion]:
         """What is to be told: of periods that are over, and of the present one."""
         now = time.time()
         with self._lock:
-            if now >= self._ends:
+            if now >= self.ends:
                 self._turn(now)
             return list(self._late), Portion(self.period, self.used)
 

@@ -71,5 +71,10 @@ def gauge(definition: Definition, budget: Budget, nano: int) -> None:
     runtime.current().instruments.count(definition, nano / NANO, _labels(budget))
 
 
+def ends(budget: Budget, at: float) -> None:
+    """When the period ends that the last ``BUDGET_SPENT`` belongs to, in seconds since 1970."""
+    runtime.current().instruments.count(metrics.BUDGET_ENDS, at, _labels(budget))
+
+
 def _labels(budget: Budget) -> dict[str, str | None]:
     return {"budget": budget.name, "period": budget.period}

@@ -231,6 +231,7 @@ class Books:
         alerts.gauge(metrics.BUDGET_LIMIT, budget, budget.limit)
         if not budget.each:
             alerts.gauge(metrics.BUDGET_SPENT, budget, account.total)
+            alerts.ends(budget, account.ends)
 
     def _tell(self, account: Account, give_back: bool, found: list[Exchanged]) -> None:
         budget, key = account.budget, self._key(account)

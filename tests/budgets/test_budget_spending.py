@@ -56,6 +56,10 @@ class TestWarn:
         }
         assert totals(seen, "otel_agents.budget.spent") == {(("budget", "daily"), ("period", "daily")): 1.2}
         assert totals(seen, "otel_agents.budget.limit") == {(("budget", "daily"), ("period", "daily")): 1.0}
+        # What was spent counts until midnight (UTC), whether or not anybody spends afterwards.
+        [ends] = totals(seen, "otel_agents.budget.period_end").values()
+        assert 0 < ends - time.time() <= 86_400
+        assert ends % 86_400 == 0
 
     def test_callback_that_fails_is_logged(self, seen: AgentSpans, caplog: pytest.LogCaptureFixture) -> None:
         set_budget(1, callback=lambda alert: 1 / 0, thresholds=(0.5,))

@@ -94,7 +94,7 @@ def test_direct_mode_and_the_collector_serve_the_same_page(
         [direct, PeriodicExportingMetricReader(exporter, 3_600_000)], resource, shutdown_on_exit=False
     )
     meter = provider.get_meter("otel_agents", "1.0")
-    Instruments(meter, 100)
+    Instruments(meter, 100, clock=lambda: 60.0)
     _count_everything(meter)
     try:
         wait_for(lambda: _page(page) is not None, "the Collector")

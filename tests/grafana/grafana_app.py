@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import time
 
 import workload
 
@@ -31,7 +32,7 @@ def main() -> None:
     type(current.meters).add = add  # type: ignore[method-assign]
     chance = random.Random(7)
     for _ in range(12):
-        workload.task(current.meters, chance)
+        workload.task(current.meters, chance, time.time())
     with agent("claude"), inference(provider="openai", model="gpt-4o-mini", stream=True) as call:
         call.record(input="why?", output="because", usage={"input": 120, "output": 30})
     result = otel_agents.flush(20)

@@ -21,6 +21,11 @@ CALLS = f"gen_ai_client_inference_duration_seconds_count{{{APP}"
 QUEUE = 'job="collector",instance="c",exporter="otlp_http/langfuse"'
 UNKNOWN = 'gen_ai_request_model="m",reason="unknown_model"'
 LANGFUSE = {"exporter": "otlp_http/langfuse"}
+BUDGET = f'{APP},budget="team",period="monthly"'
+#: Until long after; promtool's time begins at 0.
+ENDS = {f"otel_agents_budget_period_end_seconds{{{BUDGET}}}": "1000000x200"}
+#: The process tells its metrics every minute.
+ALIVE = {f"otel_agents_collection_timestamp_seconds{{{APP}}}": "0+60x200"}
 TASKS = f"otel_agents_task_count_total{{{APP},{AGENT}"
 
 
@@ -50,10 +55,13 @@ def buckets(counts: dict[str, str]) -> dict[str, str]:
     return {f'{name},le="{le}"}}': values for le, values in counts.items()}
 
 
-def scores(mean_before: float, mean_after: float) -> dict[str, str]:
-    """Ten scores an hour for ten hours, then ten more of another mean."""
-    name = f'otel_agents_evaluation_score{{}}{{{APP},{AGENT},gen_ai_evaluation_name="quality"}}'
-    per_minute = 10 / 60
+def scores(
+    mean_before: float, mean_after: float, agent: str = "claude", an_hour: float = 12
+) -> dict[str, str]:
+    """Some scores an hour for ten hours, then for two more, of another mean."""
+    labels = f'{APP},gen_ai_agent_name="{agent}",gen_ai_evaluation_name="quality"'
+    name = f"otel_agents_evaluation_score{{}}{{{labels}}}"
+    per_minute = an_hour / 60
     before, after = 600, 120
     first, second = per_minute * mean_before, per_minute * mean_after
     return {
@@ -72,12 +80,18 @@ CASES = {
     ),
     "AgentsBudgetNearlySpent": Case(
         {
-            f'otel_agents_budget_spent{{{APP},budget="team",period="monthly"}}': "27x5",
-            f'otel_agents_budget_limit{{{APP},budget="team",period="monthly"}}': "30x5",
+            f"otel_agents_budget_spent{{{BUDGET}}}": "27x5",
+            f"otel_agents_budget_limit{{{BUDGET}}}": "30x5",
+            **ENDS,
         },
         {
-            f'otel_agents_budget_spent{{{APP},budget="team",period="monthly"}}': "20x5",
-            f'otel_agents_budget_limit{{{APP},budget="team",period="monthly"}}': "30x5",
+            f"otel_agents_budget_spent{{{BUDGET}}}": "20x5",
+            f"otel_agents_budget_limit{{{BUDGET}}}": "30x5",
+            **ENDS,
+            # Yesterday's: nobody has spent since, so nobody has said anything new.
+            f'otel_agents_budget_spent{{{APP},budget="day",period="daily"}}': "27x5",
+            f'otel_agents_budget_limit{{{APP},budget="day",period="daily"}}': "30x5",
+            f'otel_agents_budget_period_end_seconds{{{APP},budget="day",period="daily"}}': "60x5",
         },
         5,
         "90% of team (monthly) is spent",
@@ -86,13 +100,19 @@ CASES = {
     ),
     "AgentsBudgetBurnsFast": Case(
         {
-            f"otel_agents_cost_total{{{APP}}}": "0+0.01x120",  # 0.6 an hour: 43.2 in three days
-            f'otel_agents_budget_limit{{{APP},budget="team",period="monthly"}}': "30x120",
+            f"otel_agents_budget_spent{{{BUDGET}}}": "0+0.01x120",  # 0.6 an hour: 43.2 in three days
+            f"otel_agents_budget_limit{{{BUDGET}}}": "30x120",
+            **ENDS,
         },
         {
-            f"otel_agents_cost_total{{{APP}}}": "0+0.005x120",  # 21.6 in three days
-            f'otel_agents_budget_limit{{{APP},budget="team",period="monthly"}}': "30x120",
+            f"otel_agents_budget_spent{{{BUDGET}}}": "0+0.005x120",  # 21.6 in three days
+            f"otel_agents_budget_limit{{{BUDGET}}}": "30x120",
+            **ENDS,
+            # What others spend is no concern of a budget.
+            f"otel_agents_cost_total{{{APP}}}": "0+1x120",
+            f'otel_agents_budget_spent{{{APP},budget="small",period="daily"}}': "0+0.01x120",
             f'otel_agents_budget_limit{{{APP},budget="small",period="daily"}}': "1x120",
+            f'otel_agents_budget_period_end_seconds{{{APP},budget="small",period="daily"}}': "1000000x120",
         },
         90,
         "At this pace budget team is gone in less than three days",
@@ -124,15 +144,21 @@ CASES = {
     ),
     "AgentsQualityDropped": Case(
         scores(0.9, 0.6),
-        scores(0.9, 0.85),
+        {**scores(0.9, 0.85), **scores(0.9, 0.2, "seldom", 3)},
         700,
         "Quality of claude fell to 0.60",
         "ticket",
         {"gen_ai_agent_name": "claude"},
     ),
     "AgentsCircuitBreakerOpen": Case(
-        {f"otel_agents_circuit_breaker_state{{{APP},{AGENT}}}": "2x20"},
-        {f"otel_agents_circuit_breaker_state{{{APP},{AGENT}}}": "2x2 1x20"},
+        {f"otel_agents_circuit_breaker_state{{{APP},{AGENT}}}": "2x20", **ALIVE},
+        {
+            f"otel_agents_circuit_breaker_state{{{APP},{AGENT}}}": "2x2 1x20",
+            **ALIVE,
+            # Killed while it was open; the Collector goes on saying so.
+            f'otel_agents_circuit_breaker_state{{job="app",instance="2",{AGENT}}}': "2x20",
+            'otel_agents_collection_timestamp_seconds{job="app",instance="2"}': "0x20",
+        },
         20,
         "The circuit breaker of claude is open",
         "page",

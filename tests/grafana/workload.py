@@ -57,7 +57,7 @@ class Counting(Instruments):
 
     def __init__(self, process: Process) -> None:
         meter = process.provider.get_meter("otel_agents")
-        super().__init__(meter, 1000)
+        super().__init__(meter, 1000, clock=lambda: process.told)
         self._record |= {one: meter.create_counter(one.name, one.unit).add for one in own.DEFINITIONS}
         self._process = process
 
@@ -80,6 +80,9 @@ class Process:
         self.identity = {"job": job, "instance": instance, "deployment_environment_name": environment}
         self.born = born
         self.now = born
+        #: When it collected last. A process that is gone does not; the Collector serves it all the same.
+        self.told = born
+        self.until = END
         self._ledger = ledger
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider([self._reader])
@@ -89,8 +92,9 @@ class Process:
     def note(self, name: str, labels: Mapping[str, str], value: float) -> None:
         self._ledger.increments.append(Increment(next_scrape(self.now), name, labels, value))
 
-    def scraped(self) -> list[tuple[str, dict[str, str], float]]:
+    def scraped(self, at: float) -> list[tuple[str, dict[str, str], float]]:
         """Every sample of this process, as /metrics and the Collector show it."""
+        self.told = max(self.told, min(at, self.until))
         snapshot = snapshots.make(self.resource, self._reader.get_metrics_data(), self._memory)
         samples = []
         for family in snapshot.families:
@@ -141,7 +145,7 @@ def simulate() -> tuple[Ledger, list[Sample]]:
     busy_until = {"brief": 6 * MINUTE + 9, "old": END, "new": END, "late": END}
     plan: list[tuple[float, Process]] = []
     for process in processes:
-        until = busy_until[process.identity["instance"]]
+        until = process.until = busy_until[process.identity["instance"]]
         tasks = 3 if process.identity["instance"] == "brief" else 30
         plan += [
             (chance.uniform(process.born + 1, until - 20 if tasks > 3 else until), process)
@@ -155,20 +159,20 @@ def simulate() -> tuple[Ledger, list[Sample]]:
             if process.born <= at:
                 process.now = at
                 turn(process.count, process.identity["job"], turns)
-                samples += [(at, *sample) for sample in process.scraped()]
+                samples += [(at, *sample) for sample in process.scraped(at)]
         while plan and plan[0][0] <= at:
             now, process = plan.pop(0)
             process.now = now
             task(process.count, chance)
         for process in processes:
             if process.born <= at:
-                samples += [(at, *sample) for sample in process.scraped()]
+                samples += [(at, *sample) for sample in process.scraped(at)]
         samples += [(at, *sample) for sample in machine(at)]
     return ledger, samples
 
 
-def task(count: Instruments, chance: random.Random) -> None:
-    """One task of the orchestrator, with everything that it counts."""
+def task(count: Instruments, chance: random.Random, zero: float = 0.0) -> None:
+    """One task of the orchestrator, with everything that it counts; its workload began at ``zero``."""
     agent = chance.choice(["claude", "gemini", ODD_AGENT])
     kind = chance.choice(["security", "docs"])
     labels = {"task_type": kind}
@@ -227,6 +231,7 @@ def task(count: Instruments, chance: random.Random) -> None:
     count.count(metrics.BREAKER_STATE, 2 if agent == "gemini" else 0, {"gen_ai.agent.name": agent})
     count.count(metrics.BUDGET_LIMIT, 30, {"budget": "team", "period": "monthly"})
     count.count(metrics.BUDGET_SPENT, 24, {"budget": "team", "period": "monthly"})
+    count.count(metrics.BUDGET_ENDS, zero + END + 3600, {"budget": "team", "period": "monthly"})
     count.count(metrics.PLAN_FEE, 10, {"plan": "copilot"})
     count.count(metrics.EXPORT_QUEUE, 3, {})
     count.count(metrics.SPOOL_SPANS, 2, {})
@@ -304,6 +309,7 @@ def machine(at: float) -> list[tuple[str, dict[str, str], float]]:
     host = {"job": "agents", "instance": "127.0.0.1:8889"}
     app = {"job": "orchestrator", "instance": "new"}
     gone = {"job": "orchestrator", "instance": "gone"}
+    team = {"budget": "team", "period": "monthly"}
     collector = {"job": "collector", "instance": "127.0.0.1:8888"}
     bridge = {"job": "bridge", "instance": "127.0.0.1:4319"}
     langfuse = {**collector, "exporter": "otlp_http/langfuse", "data_type": "traces"}
@@ -324,6 +330,12 @@ def machine(at: float) -> list[tuple[str, dict[str, str], float]]:
         ("process_cpu_utilization_ratio", gone, 0.9),
         ("process_memory_usage_bytes", gone, 7e8),
         ("process_cpu_time_seconds_total", {**gone, "type": "user"}, 33.0),
+        ("otel_agents_collection_timestamp_seconds", gone, START - 3600.0),
+        ("otel_agents_circuit_breaker_state", {**gone, "gen_ai_agent_name": "claude"}, 2.0),
+        ("otel_agents_export_queue", gone, 900.0),
+        ("otel_agents_export_spool", gone, 900.0),
+        ("otel_agents_budget_spent", {**gone, **team}, 29.0),
+        ("otel_agents_budget_period_end_seconds", {**gone, **team}, START - 60.0),
         ("otelcol_receiver_accepted_spans", {**collector, "receiver": "otlp"}, passed * 4),
         ("otelcol_receiver_refused_spans", {**collector, "receiver": "otlp"}, passed * 0.5),
         ("otelcol_exporter_sent_spans", langfuse, passed * 3),
@@ -360,5 +372,6 @@ def write_openmetrics(samples: list[Sample], zero: float, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for at, name, labels, value in samples:
             inside = ",".join(f'{label}="{quoted(text)}"' for label, text in labels.items())
-            file.write(f"{name}{{{inside}}} {value!r} {zero + at:.3f}\n")
+            told = value + zero if name.endswith(("_timestamp_seconds", "_period_end_seconds")) else value
+            file.write(f"{name}{{{inside}}} {told!r} {zero + at:.3f}\n")
         file.write("# EOF\n")

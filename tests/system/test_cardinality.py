@@ -154,3 +154,21 @@ def test_a_series_that_was_there_in_time_goes_on() -> None:
         counted.count.count(metrics.TASK_COUNT, 1, {"gen_ai.agent.name": agent})
     found = {labels["gen_ai.agent.name"]: value for labels, value in counted.of(metrics.TASK_COUNT)}
     assert found == {"a": 2, "b": 1, OVERFLOW: 1}
+
+
+def test_a_process_says_when_it_was_asked_last() -> None:
+    """By that a process that is gone is told from one that says the same as ever."""
+    reader = InMemoryMetricReader()
+    now = 1_000_000.0
+    Instruments(MeterProvider([reader]).get_meter("t"), 100, clock=lambda: now)
+
+    def told() -> list[float]:
+        data = reader.get_metrics_data()
+        assert data is not None
+        [metric] = data.resource_metrics[0].scope_metrics[0].metrics
+        assert metric.name == "otel_agents.collection.timestamp"
+        return [point.value for point in metric.data.data_points]  # type: ignore[union-attr]
+
+    assert told() == [999_990]
+    now += 60
+    assert told() == [1_000_050]
