@@ -165,7 +165,7 @@ def _part(run: Run) -> Part:
 
 _TASK_ID: Final = semconv.METADATA_PREFIX + "task_id"
 _STATUS: Final = semconv.METADATA_PREFIX + "status"
-_COUNTED: Final = ("used", "tokens", "priced", "cost")
+_COUNTED: Final = ("used", "tokens", "priced", "cost", "unpriced")
 
 
 class _Resumed(Run):

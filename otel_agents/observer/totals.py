@@ -2,7 +2,7 @@
 
 Calls that were seen win: the numbers given are kept as ``otel_agents.reported.*``, and a difference of
 more than 5 % is counted. When none was seen, a child ``chat`` span carries the numbers, since Langfuse
-drops usage and cost of agents; it carries the cost alone where the calls seen have no price.
+drops usage and cost of agents; where calls seen have no price, it carries what is left of the cost for them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from otel_agents.observer.providers import provider_of
 from otel_agents.tracing import spans
 from otel_agents.tracing.contexts import scope, short_name
 from otel_agents.tracing.inference_request import positive_number
+from otel_agents.tracing.scopes import count_call
 from otel_agents.tracing.usage_forms import usage_of
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class Totals:
         if self.usage is not None and counted.used and _differ(self.usage.total, counted.tokens):
             found.append("tokens")
         if self.cost is not None and counted.priced and _differ(self.cost, counted.cost):
-            found.append("cost")
+            rest = self.cost > counted.cost and counted.unpriced  # is that of calls without a price
+            if not rest:
+                found.append("cost")
         return found
 
 
@@ -107,12 +110,13 @@ def settle(totals: Totals, agent: str | None, started: int, context: Context, co
     for quantity in totals.mismatches(counted):
         labels = {semconv.AGENT_NAME: agent, "quantity": quantity}
         runtime.current().instruments.count(metrics.REPORTED_MISMATCH, 1, labels, context)
-    seen = bool(counted.used or counted.priced)
-    usage = None if seen else totals.usage
-    # Calls whose model has no price: what the app says they cost is all that is known of it.
-    cost = None if counted.priced else totals.cost
-    if usage is not None or cost is not None:
-        _tell(totals, usage, cost, agent, started, context)
+    if not (counted.used or counted.priced):
+        _tell(totals, totals.usage, totals.cost, agent, started, context)
+    elif counted.unpriced and totals.cost is not None and totals.cost > counted.cost:
+        # Calls whose model has no price: what the app says beyond the others' is all that is known of theirs.
+        rest = totals.cost - counted.cost
+        _tell(totals, None, rest, agent, started, context)
+        count_call(scope(context).run, None, rest)  # whoever is around need not tell it again
 
 
 def _tell(

@@ -75,15 +75,17 @@ class Counted:
         tokens: input and output of those.
         priced: calls with a cost.
         cost: USD, of those.
+        unpriced: calls that said what they used, and have no cost.
     """
 
-    __slots__ = ("cost", "priced", "tokens", "used")
+    __slots__ = ("cost", "priced", "tokens", "unpriced", "used")
 
     def __init__(self) -> None:
         self.used = 0
         self.tokens = 0
         self.priced = 0
         self.cost = 0.0
+        self.unpriced = 0
 
 
 class Prompt(NamedTuple):
@@ -108,6 +110,8 @@ def count_call(run: AgentRun | None, tokens: int | None, cost: float | None) -> 
             if cost is not None:
                 counted.priced += 1
                 counted.cost += cost
+            elif tokens is not None:
+                counted.unpriced += 1
             run = run.parent
 
 

@@ -203,6 +203,27 @@ def test_calls_without_a_price_get_the_cost_that_is_reported(
     assert (usage["input"], usage["output"], usage["cost"]) == (1000, 200, 0.02)
 
 
+def test_what_is_left_of_the_reported_cost_is_that_of_calls_without_a_price(
+    observer: LangfuseObserver, agent_spans: AgentSpans
+) -> None:
+    with observer.trace_agent_execution("t1", "claude") as whole:
+        with observer.trace_agent_execution("t1", "claude") as step:
+            call()  # 0.00027 USD
+            call(model="in-house-7b")
+            step.update(cost=0.5)
+        whole.update(cost=0.5)  # of all inside: nothing is left to tell
+    usage = agent_spans.usage()
+    assert (usage["input"], usage["output"], usage["cost"]) == (2000, 400, pytest.approx(0.5))
+    told = [one.attributes["gen_ai.usage.cost"] for one in agent_spans if one.name == "chat"]
+    assert told == [pytest.approx(0.5 - 0.00027)]
+    assert agent_spans.metric(MISMATCH).sum == 0
+    with observer.trace_agent_execution("t2", "claude") as less:
+        call(input=1_000_000)
+        call(model="in-house-7b")
+        less.update(cost=0.01)  # less than what the calls with a price cost already
+    assert agent_spans.metric(MISMATCH, {"quantity": "cost"}).sum == 1
+
+
 def test_tokens_after_the_end_are_counted_once(observer: LangfuseObserver, agent_spans: AgentSpans) -> None:
     with observer.trace_agent_execution("t1", "claude") as trace:
         pass

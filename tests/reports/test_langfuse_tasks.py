@@ -217,6 +217,10 @@ def test_a_cost_given_by_hand_is_that_of_the_calls_without_a_price() -> None:
     task = only(agent("a", "claude", 0, 4), call("b", "a", cost=None), call("c", "a", cost=None), given)
     assert (task.cost, task.tokens, task.unpriced) == (0.25, 30, 0)
     assert [(one.model, one.cost) for one in task.calls] == [("m", 0.125), ("m", 0.125)]
+    priced = call("e", "a", cost=0.01)
+    priced.model = "gpt"
+    both = only(agent("a", "claude", 0, 4), call("b", "a", cost=None), priced, given)
+    assert [(one.model, one.cost) for one in both.calls] == [("m", 0.25), ("gpt", 0.01)]
 
 
 def test_a_cost_given_by_hand_stands_alone_where_no_call_lacks_one() -> None:
