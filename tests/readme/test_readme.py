@@ -208,13 +208,13 @@ def test_direct_mode(app: Path, tmp_path: Path, model_environment: dict[str, str
             "chat llama-3.1-8b",
             "invoke_agent claude",
             "read_file",
-            "agent_selection",
+            "policy_chosen",
         }
         review = found["invoke_agent claude"]
         assert (review["type"], review["sessionId"], review["userId"]) == ("AGENT", "pr-17", "ada")
         assert review["metadata"]["task_type"] == "security"
         assert "find the bug" in review["input"]
-        assert found["agent_selection"]["type"] == "EVENT"
+        assert found["policy_chosen"]["type"] == "EVENT"
 
 
 def test_the_metrics_of_the_table_are_emitted(agent_spans: AgentSpans) -> None:
