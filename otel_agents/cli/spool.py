@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from otel_agents.config import Settings
     from otel_agents.export.entries import Entry
@@ -59,7 +59,7 @@ def show(
 def retry() -> None:
     """Send now what processes that are gone left, and what was refused, to the destination of the settings.
 
-    Exit status 1 when something is left.
+    Spans, scores, events, and the last metrics of processes. Exit status 1 when something is left.
     """
     from otel_agents.cli.errors import CommandError
     from otel_agents.export import exporters, leftovers
@@ -72,19 +72,19 @@ def retry() -> None:
             "nothing says where to send to; set OTEL_EXPORTER_OTLP_ENDPOINT, or LANGFUSE_PUBLIC_KEY and "
             "LANGFUSE_SECRET_KEY"
         )
-    key = destination.key
-    found = _contents(settings, key)
+    found = [one for one in _contents(settings, None) if one.key == destination.key]
     sender = connect()
     try:
-        delivered, left = _retry_files(found, sender)
+        delivered, left = _retry_files(found, "spans", sender)
         again, refused = _retry_dead(found, sender)
     finally:
         sender.close()
     scores = _retry_scores(settings, found)
     print(f"delivered {delivered + again} spans and {scores} scores to {destination.address}")
+    left += _retry_others(settings)
     if left or refused:
         raise CommandError(
-            f"{left} spans could not be sent yet and {refused} were refused again; "
+            f"{left} could not be sent yet and {refused} were refused again; "
             "`otel-agents spool show` says why"
         )
 
@@ -201,23 +201,55 @@ def _as_json(one: Contents) -> dict[str, Any]:
     }
 
 
-def _retry_files(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
-    """Sends the spans that were left; answers how many were delivered and how many are left."""
+def _retry_others(settings: Settings) -> int:
+    """Sends events and last metrics that were left; answers how many are left."""
+    from otel_agents.export import inventory, kept_logs, last_metrics, leftovers
+
+    def connect_metrics(connect: Callable[[], Any]) -> Sender:
+        return last_metrics.WholeRequests(connect())
+
+    ways = (
+        ("logs", kept_logs.outlet(settings), lambda connect: connect()),
+        ("metrics", last_metrics.outlet(settings), connect_metrics),
+    )
+    still = 0
+    for kind, outlet, make in ways:
+        if outlet is None:
+            continue
+        destination, connect = outlet
+        found = [one for one in inventory.contents(leftovers.root_of(settings)) if one.key == destination.key]
+        if not any((file.kind, file.state) == (kind, "left") for one in found for file in one.files):
+            continue
+        sender = make(connect)
+        try:
+            delivered, left = _retry_files(found, kind, sender)
+        finally:
+            sender.close()
+        still += left
+        print(f"delivered {delivered} {_KINDS[kind]} to {destination.address}")
+    return still
+
+
+def _retry_files(found: Sequence[Contents], kind: str, sender: Sender) -> tuple[int, int]:
+    """Sends what was left of a kind; answers how many were delivered and how many are left."""
     from otel_agents.export import dead_letters, leftovers
     from otel_agents.export.delivery import deliver
 
     delivered = left = 0
     for file in (file for one in found for file in one.files):
-        if file.kind != "spans" or file.state != "left":
+        if file.kind != kind or file.state != "left":
             continue
         spool = leftovers.adopt(file.path, partial(_say_lost, file.path.name))
         if spool is None:
             continue
         try:
-            while batch := spool.front(256, 3 * 1024**2):
+            while batch := spool.front(1 if kind == "metrics" else 256, 3 * 1024**2):
                 report = deliver(sender, batch, doubtful=True)
                 for entry, answer in report.refused:
-                    dead_letters.write(file.path.parent, entry, answer.reason, answer.message)
+                    if kind == "spans":
+                        dead_letters.write(file.path.parent, entry, answer.reason, answer.message)
+                    else:
+                        print(f"{file.path.name}: refused for good: {answer.message}")
                 decided = [*report.delivered, *(entry for entry, _ in report.refused)]
                 spool.remove([entry.row for entry in decided if entry.row is not None])
                 delivered += len(report.delivered) - report.rejected

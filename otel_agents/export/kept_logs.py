@@ -71,26 +71,16 @@ class KeptLogs(LogRecordExporter):
     @classmethod
     def from_settings(cls, settings: Settings) -> KeptLogs | None:
         """As the settings say; None when no events go to a Collector."""
-        target = settings.otlp("logs")
-        if target is None:
+        found = outlet(settings)
+        if found is None:
             return None
         # Imported now: a thread that is importing cannot be forked.
         from opentelemetry.exporter.otlp.proto.common import _log_encoder  # noqa: F401
 
-        arguments = (target.endpoint, target.headers, target.timeout, target.compression, KIND)
-        make: Callable[..., Sender]
-        if target.protocol == "grpc":
-            import grpc  # noqa: F401
-
-            make = GrpcSender
-        else:
-            import requests  # noqa: F401
-
-            make = HttpSender
+        destination, connect = found
         mode = cast("Mode", settings.spool_mode)
-        destination = leftovers.collector(target)
         limits = replace(Limits.from_settings(settings), span_bytes=1 << 30)  # only spans can be trimmed
-        return cls(lambda: _Records(make(*arguments)), destination, leftovers.root_of(settings), mode, limits)
+        return cls(connect, destination, leftovers.root_of(settings), mode, limits)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         self._outbox.start()
@@ -108,6 +98,24 @@ class KeptLogs(LogRecordExporter):
 
     def shutdown(self) -> None:
         self._outbox.close(time.monotonic() + _AT_LAST)
+
+
+def outlet(settings: Settings) -> tuple[Destination, Callable[[], Sender]] | None:
+    """The Collector that events go to, as the spool knows it, and what makes the sender to it."""
+    target = settings.otlp("logs")
+    if target is None:
+        return None
+    arguments = (target.endpoint, target.headers, target.timeout, target.compression, KIND)
+    make: Callable[..., Sender]
+    if target.protocol == "grpc":
+        import grpc  # noqa: F401
+
+        make = GrpcSender
+    else:
+        import requests  # noqa: F401
+
+        make = HttpSender
+    return leftovers.collector(target), lambda: _Records(make(*arguments))
 
 
 class _Records:

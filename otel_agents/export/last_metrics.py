@@ -11,7 +11,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from otel_agents.export import leftovers
 from otel_agents.export.entries import ERROR, Entry
 from otel_agents.export.grpc_sender import GrpcSender
 from otel_agents.export.leftovers import Destination
-from otel_agents.export.sender import HttpSender
+from otel_agents.export.sender import Answer, HttpSender
 from otel_agents.export.spool import Spool, SpoolError
 
 if TYPE_CHECKING:
@@ -134,16 +135,44 @@ class LastMetrics(MetricExporter):
 
 def keep_last(exporter: MetricExporter, settings: Settings) -> MetricExporter:
     """``exporter`` with its last collection kept, where the settings have a spool and a Collector."""
-    target = settings.otlp("metrics")
-    if target is None or settings.spool_mode == "memory":
+    found = outlet(settings)
+    if found is None or settings.spool_mode == "memory":
         return exporter
+    destination, connect = found
+    return LastMetrics(exporter, destination, leftovers.root_of(settings), connect, settings.spool_max_age)
+
+
+def outlet(settings: Settings) -> tuple[Destination, Callable[[], HttpSender | GrpcSender]] | None:
+    """The Collector that metrics go to, as the spool knows it, and what makes the sender to it."""
+    target = settings.otlp("metrics")
+    if target is None:
+        return None
 
     def connect() -> HttpSender | GrpcSender:
         made = GrpcSender if target.protocol == "grpc" else HttpSender
         return made(target.endpoint, target.headers, target.timeout, target.compression, "metrics")
 
-    destination = leftovers.collector(target)
-    return LastMetrics(exporter, destination, leftovers.root_of(settings), connect, settings.spool_max_age)
+    return leftovers.collector(target), connect
+
+
+class WholeRequests:
+    """Sends entries that are requests already, as those of this module are, one at a time."""
+
+    def __init__(self, sender: HttpSender | GrpcSender) -> None:
+        self._sender = sender
+
+    def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
+        answer = Answer("taken")
+        for entry in entries:
+            answer = self._sender.post(entry.body, 1, timeout)
+            if answer.kind == "too_large":
+                return replace(answer, kind="refused")
+            if answer.kind != "taken":
+                break
+        return answer
+
+    def close(self) -> None:
+        self._sender.close()
 
 
 def save_last() -> None:

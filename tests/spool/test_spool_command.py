@@ -72,6 +72,30 @@ def test_retry_sends_what_is_left_and_what_was_refused(
     assert spool(root, "show").stdout == "nothing waits on disk\n"
 
 
+def test_retry_sends_events_and_last_metrics_as_well(
+    root: Path, proxy: FaultProxy, backend: StubBackend
+) -> None:
+    proxy.refuse()
+    app = """
+import sys, otel_agents
+otel_agents.configure(otlp_endpoint=sys.argv[1], instrument_libraries=False)
+with otel_agents.agent("one"):
+    otel_agents.score("good", 0.5)
+"""
+    environ = {**os.environ, "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"}
+    subprocess.run([sys.executable, "-c", app, proxy.url], env=environ, check=True, timeout=60)
+    assert spool(root, "retry", OTEL_EXPORTER_OTLP_ENDPOINT=proxy.url).returncode == 1
+    proxy.accept()
+    done = spool(root, "retry", OTEL_EXPORTER_OTLP_ENDPOINT=proxy.url)
+    assert done.returncode == 0, done.stderr
+    assert f"delivered 1 event to {proxy.url}/v1/logs\n" in done.stdout
+    assert f"delivered 1 last metric to {proxy.url}/v1/metrics\n" in done.stdout
+    assert [span.name for span in backend.spans()] == ["invoke_agent one"]
+    assert len(backend.log_records()) == 1
+    assert "gen_ai.invoke_agent.duration" in backend.metric_names()
+    assert spool(root, "show").stdout == "nothing waits on disk\n"
+
+
 def test_retry_keeps_what_is_refused_again(full: Path, root: Path, proxy: FaultProxy) -> None:
     proxy.fault = lambda spans: answer(400) if any(s.name == "poison" for s in spans) else PASS
     done = spool(root, "retry", OTEL_EXPORTER_OTLP_ENDPOINT=proxy.url)
