@@ -69,6 +69,8 @@ class WireFormat(Protocol):
     Some formats have more methods, which are asked for when they are there: ``at(path)`` (see
     ``recognise``), ``is_stream(head, headers)`` for streams that are no server-sent events, and
     ``salvage(head, tail)``, a small body made of both ends of one that was too big (see ``reading``).
+    ``strict = True`` says that others have calls of another kind at such paths, also hosts that are known:
+    a request of another shape is none of the format's then.
 
     Attributes:
         name: unique, such as ``openai.chat``.
@@ -124,6 +126,7 @@ def formats() -> tuple[WireFormat, ...]:
         from otel_agents.wire.providers.gemini_interactions import GeminiInteractions
         from otel_agents.wire.providers.gemini_partners import VertexAnthropic, VertexMistral
         from otel_agents.wire.providers.mistral_chat import MistralAgents, MistralFim
+        from otel_agents.wire.providers.mistral_conversations import MistralConversations
         from otel_agents.wire.providers.ollama_chat import OllamaChat, OllamaGenerate
         from otel_agents.wire.providers.ollama_embed import OllamaEmbed
         from otel_agents.wire.providers.openai_audio import OpenAISpeech, OpenAITranscription
@@ -146,6 +149,7 @@ def formats() -> tuple[WireFormat, ...]:
             VertexMistral(),
             MistralFim(),
             MistralAgents(),
+            MistralConversations(),
             CohereChat(),
             CohereEmbed(),
             OllamaChat(),

@@ -71,7 +71,7 @@ def recognise(
         except ValueError:
             facts = None
     if facts is None:
-        if provider is None:
+        if provider is None or getattr(wire_format, "strict", False):
             return None
         facts = RequestFacts()
     return Recognised(wire_format, provider or wire_format.provider, facts)
