@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from otel_agents.bridge.batches import JSON, PROTOBUF, Batch, read_batch
 from otel_agents.bridge.bodies import MAX_BODY, read_body
 from otel_agents.bridge.merging import Merger, key_of
+from otel_agents.bridge.models import Models
 from otel_agents.bridge.seen import SeenSpans, span_key
 from otel_agents.export.exporters import langfuse_headers, langfuse_traces_url
 
@@ -65,6 +66,7 @@ class TraceGuard:
         self._seen = seen
         self._contents = contents
         self.merger = Merger(contents, meters, settings.event_wait)
+        self._models = Models()
         self._on_the_way: dict[bytes, asyncio.Event] = {}
         self._logged = 0.0
 
@@ -91,6 +93,7 @@ class TraceGuard:
                     self._meters.traces.labels("repeated").inc()
                     return _taken(kind)
             await self.merger.merge(batch)
+            self._models.name(batch)
             if batch.changed:
                 body = await run_in_threadpool(batch.packed)
                 headers |= {"content-type": PROTOBUF, "content-encoding": "gzip"}
