@@ -1,6 +1,7 @@
 """*Pipeline health*: whether the numbers on the other dashboards can be believed.
 
-The Collector's own counters reset when it restarts, and lose nothing by being asked with ``rate()``.
+The Collector's own counters begin anew when it restarts. Where many come by ``rate()`` will do; what is rare
+(a loss) is counted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from generator import panels
 from generator.panels import COUNT, NUMBER, SHARE, Query, Steps
-from generator.queries import increase_in, living, select
+from generator.queries import counted, increase_in, living, select, total
 from otel_agents import metrics
 
 RANGE = "$__range"
@@ -85,17 +86,16 @@ def _collector() -> list[object]:
         ),
         panels.graph(
             "Spans that the Collector lost or refused",
-            "Per second. Failed to send means lost; refused is tried again by the sender.",
-            NUMBER,
+            "At each step. Failed to send means lost; refused is tried again by the sender.",
+            COUNT,
+            Query(_at_each_step("otelcol_exporter_send_failed_spans", "exporter"), "failed {{exporter}}"),
             Query(
-                "sum by (exporter) (rate(otelcol_exporter_send_failed_spans[$__rate_interval]))",
-                "failed {{exporter}}",
+                _at_each_step("otelcol_exporter_enqueue_failed_spans", "exporter"), "not queued {{exporter}}"
             ),
-            Query(
-                "sum by (exporter) (rate(otelcol_exporter_enqueue_failed_spans[$__rate_interval]))",
-                "not queued {{exporter}}",
-            ),
-            Query("sum(rate(otelcol_receiver_refused_spans[$__rate_interval]))", "refused"),
+            Query(_at_each_step("otelcol_receiver_refused_spans"), "refused"),
+            stacked=True,
+            bars=True,
+            interval="5m",
         ),
         panels.graph(
             "Queues",
@@ -138,24 +138,27 @@ def _rest() -> list[object]:
         ),
         panels.graph(
             "Scores through the bridge",
-            "Per second: taken, given to Langfuse, lost.",
-            NUMBER,
-            Query("sum(rate(otel_agents_bridge_scores_stored_total[$__rate_interval]))", "stored"),
-            Query("sum(rate(otel_agents_bridge_scores_sent_total[$__rate_interval]))", "sent"),
-            Query(
-                "sum by (reason) (rate(otel_agents_bridge_scores_dropped_total[$__rate_interval]))",
-                "dropped {{reason}}",
-            ),
+            "At each step: taken, given to Langfuse, lost.",
+            COUNT,
+            Query(_at_each_step("otel_agents_bridge_scores_stored_total"), "stored"),
+            Query(_at_each_step("otel_agents_bridge_scores_sent_total"), "sent"),
+            Query(_at_each_step("otel_agents_bridge_scores_dropped_total", "reason"), "dropped {{reason}}"),
+            bars=True,
+            interval="5m",
             span=8,
         ),
         panels.graph(
             "Trace requests through the bridge",
-            "Per second, by what Langfuse said.",
-            NUMBER,
-            Query(
-                "sum by (outcome) (rate(otel_agents_bridge_trace_requests_total[$__rate_interval]))",
-                "{{outcome}}",
-            ),
+            "At each step, by what Langfuse said.",
+            COUNT,
+            Query(_at_each_step("otel_agents_bridge_trace_requests_total", "outcome"), "{{outcome}}"),
+            stacked=True,
+            bars=True,
+            interval="5m",
             span=8,
         ),
     ]
+
+
+def _at_each_step(counter: str, *by: str) -> str:
+    return total(counted(counter, STEP), by)

@@ -12,7 +12,7 @@ from typing import Final
 from otel_agents import metrics, semconv
 from otel_agents.export.prometheus_names import label_name, metric_name
 from otel_agents.metrics import Definition
-from otel_agents.promql import grown
+from otel_agents.promql import LOOK_BACK, grown
 
 #: Dashboard variables, and the label that each of them filters.
 ENVIRONMENT: Final = ("environment", "deployment_environment_name")
@@ -94,6 +94,19 @@ def present(definition: Definition, *, variables: bool = True, **where: str) -> 
     """A gauge of a budget, without what belongs to a period that is over: nobody may have spent since."""
     chosen = select(definition, variables=variables, **where)
     return f"{chosen} and on (job, instance, budget, period) ({name(metrics.BUDGET_ENDS)} > time())"
+
+
+def counted(selector: str, window: str) -> str:
+    """How much counters of others, which begin anew with every restart, grew in ``window``.
+
+    The Collector and the bridge show a counter of failures from the first failure on: ``rate()`` and
+    ``increase()`` never see that one. What is less than before has begun anew, from zero.
+    """
+    now, before = (
+        f"last_over_time({selector}[{window}])",
+        f"last_over_time({selector}[{LOOK_BACK}] offset {window})",
+    )
+    return f"({now} - (({before} <= {now}) or {now} * 0))"
 
 
 def ratio(part: str, whole: str) -> str:

@@ -12,7 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from generator.queries import AGENT, SET, increase_in, living, mean, present, quantile, ratio, select
+from generator.queries import (
+    AGENT,
+    SET,
+    counted,
+    increase_in,
+    living,
+    mean,
+    present,
+    quantile,
+    ratio,
+    select,
+    total,
+)
 from otel_agents import metrics
 from otel_agents.alerts.rules import rules_file
 from otel_agents.config import Settings
@@ -204,14 +216,14 @@ def _pipeline() -> list[Alert]:
         ),
         Alert(
             "CollectorLosesSpans",
-            "sum by (exporter) (rate(otelcol_exporter_send_failed_spans[5m])) > 0",
+            f"{total(counted('otelcol_exporter_send_failed_spans', '5m'), ('exporter',))} > 0",
             "0s",
             "page",
             "{{ $labels.exporter }} loses spans: they were refused for good",
         ),
         Alert(
             "CollectorCannotQueue",
-            "sum by (exporter) (rate(otelcol_exporter_enqueue_failed_spans[5m])) > 0",
+            f"{total(counted('otelcol_exporter_enqueue_failed_spans', '5m'), ('exporter',))} > 0",
             "0s",
             "page",
             "{{ $labels.exporter }} cannot put spans into its queue",
@@ -247,7 +259,7 @@ def _pipeline() -> list[Alert]:
         ),
         Alert(
             "BridgeDropsScores",
-            "sum by (reason) (increase(otel_agents_bridge_scores_dropped_total[15m])) > 0",
+            f"{total(counted('otel_agents_bridge_scores_dropped_total', '15m'), ('reason',))} > 0",
             "0s",
             "ticket",
             "The bridge dropped scores: {{ $labels.reason }}",

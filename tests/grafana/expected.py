@@ -173,6 +173,13 @@ def _share_of_all(view: View) -> Values:
 A, M, P, T = "gen_ai_agent_name", "gen_ai_request_model", "gen_ai_provider_name", "gen_ai_tool_name"
 _breakers = both(always(2, **{A: "gemini"}), always(0, **{A: "claude"}), always(0, **{A: "c++ (fast)|.*"}))
 _rate = always
+
+
+def _per_step(a_second: float, **labels: str) -> Expected:
+    """How much a counter that grows all the time grew in a step."""
+    return lambda view: always(a_second * view.step, **labels)(view)
+
+
 _langfuse = {"exporter": "otlp_http/langfuse"}
 _host = {"job": "agents", "instance": "127.0.0.1:8889"}
 
@@ -321,9 +328,9 @@ PIPELINE: dict[tuple[str, str], Expected] = {
     ("Spans by outcome", "A"): total(metrics.EXPORT_SPANS, "step", "outcome", "reason"),
     ("Spans through the Collector", "A"): _rate(4),
     ("Spans through the Collector", "B"): _rate(3, **_langfuse),
-    ("Spans that the Collector lost or refused", "A"): _rate(0.2, **_langfuse),
-    ("Spans that the Collector lost or refused", "B"): _rate(0.1, **_langfuse),
-    ("Spans that the Collector lost or refused", "C"): _rate(0.5),
+    ("Spans that the Collector lost or refused", "A"): _per_step(0.2, **_langfuse),
+    ("Spans that the Collector lost or refused", "B"): _per_step(0.1, **_langfuse),
+    ("Spans that the Collector lost or refused", "C"): _per_step(0.5),
     ("Queues", "A"): always(0.3, **_langfuse),
     ("Collector memory", "A"): always(1.2e8, instance="127.0.0.1:8888"),
     ("Collector processor", "A"): _rate(0.07, instance="127.0.0.1:8888"),
@@ -332,11 +339,11 @@ PIPELINE: dict[tuple[str, str], Expected] = {
         always(1, job="collector", instance="127.0.0.1:8888"),
         always(1, job="bridge", instance="127.0.0.1:4319"),
     ),
-    ("Scores through the bridge", "A"): _rate(0.4),
-    ("Scores through the bridge", "B"): _rate(0.3),
-    ("Scores through the bridge", "C"): _rate(0.05, reason="refused"),
+    ("Scores through the bridge", "A"): _per_step(0.4),
+    ("Scores through the bridge", "B"): _per_step(0.3),
+    ("Scores through the bridge", "C"): _per_step(0.05, reason="refused"),
     ("Trace requests through the bridge", "A"): both(
-        _rate(0.6, outcome="delivered"), _rate(0.02, outcome="retry")
+        _per_step(0.6, outcome="delivered"), _per_step(0.02, outcome="retry")
     ),
 }
 CODING_AGENTS: dict[tuple[str, str], Expected] = {
