@@ -137,6 +137,12 @@ def test_ticks_are_round() -> None:
     assert len(chart.time_ticks(NOW, NOW + 86_400)) in range(4, 9)
 
 
+def test_a_point_without_a_neighbour_is_drawn_to_be_seen() -> None:
+    spots = [(0.0, 0.0, 1.0), (10.0, 0.0, 2.0), (60.0, 0.0, 3.0)]
+    line, _, dots = chart._line_paths(spots, 10.0, lambda at: at, lambda value: value)
+    assert (line, dots) == ("M0.0 1.0 10.0 2.0", "M60.0 3.0h0")
+
+
 def test_only_pages_and_only_for_this_machine() -> None:
     client = TestClient(app(NOBODY, ""), base_url="http://127.0.0.1:8000")
     answer = client.get("/dashboards/models")

@@ -54,6 +54,7 @@ class Drawn:
         colour: number of its colour.
         line: path of its line, or of its bars.
         area: path of what is filled, "" for nothing.
+        dots: path of the points that have no neighbour to draw a line to: what a new process shows first.
         last: its last value, written.
     """
 
@@ -61,6 +62,7 @@ class Drawn:
     colour: int
     line: str
     area: str
+    dots: str
     last: str
     value: float
 
@@ -117,11 +119,11 @@ def draw(look: Look, *, asked: Asked) -> Chart:
     series = []
     for at, (line, points) in enumerate(zip(lines, shown, strict=True)):
         if panel.bars:
-            path, area = _bars_path(points, look.between, x, y), ""
+            path, area, dots = _bars_path(points, look.between, x, y), "", ""
         else:
-            path, area = _line_paths(points, look.between, x, y)
+            path, area, dots = _line_paths(points, look.between, x, y)
         last = line.points[-1][1]
-        series.append(Drawn(line.name, at % _COLOURS, path, area, _text(last, look), last))
+        series.append(Drawn(line.name, at % _COLOURS, path, area, dots, _text(last, look), last))
     spots = [
         Point(f"M{x(one.at)} {y(one.value)}h0", one, _exemplar_title(one, look)) for one in look.exemplars
     ]
@@ -164,18 +166,18 @@ def _stack(lines: Sequence[Line], moments: Sequence[float]) -> list[list[Spot]]:
     return stacked
 
 
-def _line_paths(points: Sequence[Spot], between: float, x: Scale, y: Scale) -> tuple[str, str]:
-    """A line that ends where there is a gap, and the area below it."""
-    line, area = [], []
+def _line_paths(points: Sequence[Spot], between: float, x: Scale, y: Scale) -> tuple[str, str, str]:
+    """A line that ends where there is a gap, the area below it, and the points that stand alone."""
+    line, area, dots = [], [], []
     for run in _runs(points, between):
         heads = " ".join(f"{x(at)} {y(head)}" for at, _, head in run)
         if len(run) == 1:
-            line.append(f"M{heads}h0")
+            dots.append(f"M{heads}h0")
             continue
         line.append(f"M{heads}")
         feet = " ".join(f"{x(at)} {y(foot)}" for at, foot, _ in reversed(run))
         area.append(f"M{heads} {feet}z")
-    return "".join(line), "".join(area)
+    return "".join(line), "".join(area), "".join(dots)
 
 
 def _bars_path(points: Sequence[Spot], between: float, x: Scale, y: Scale) -> str:
