@@ -136,10 +136,11 @@ class Story:
             for around in self.above(one):
                 if around.operation == semconv.OP_EXECUTE_TOOL:
                     break
-                if model := text_of(around.attributes.get("model")):
-                    one.attributes.setdefault(semconv.REQUEST_MODEL, model)
                 if around.name == "try_run_sampling_request":
                     one.start = min(one.start, around.start)
+                if model := text_of(around.attributes.get("model")):
+                    one.attributes.setdefault(semconv.REQUEST_MODEL, model)
+                if around.name in ("run_sampling_request", "session_task.turn"):
                     break
             one.name = f"chat {one.attributes.get(semconv.REQUEST_MODEL, '')}".rstrip()
 
@@ -154,7 +155,14 @@ class Story:
             told = log.attributes
             fits = [one for one in open_calls if one.start - _SLACK <= log.time <= one.end + _SLACK]
             if fits:
-                span = min(fits, key=lambda one: abs(one.end - log.time))
+                model = text_of(told.get("model"))  # calls side by side are often of different ones
+                span = min(
+                    fits,
+                    key=lambda one: (
+                        one.attributes.get(semconv.REQUEST_MODEL) != model,
+                        abs(one.end - log.time),
+                    ),
+                )
                 open_calls.remove(span)
             else:
                 span = _call_of_log(log, number_of)

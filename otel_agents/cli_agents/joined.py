@@ -161,6 +161,9 @@ class Joined:
         if not complete:  # an export was lost, or says no usage: the totals are right, so no call counts
             found = [one for one in found if one.operation not in semconv.INFERENCE_OPERATIONS]
             calls = []
+        for name, told in reading.models.items():
+            of_model = [one for one in calls if one.attributes.get(semconv.REQUEST_MODEL) == name]
+            _share_cost(of_model, told.cost)
         _share_cost(calls, reading.cost)
         return self._pass_on(found, calls, usage if complete else None, reading)
 
@@ -306,7 +309,7 @@ def _name(one: Foreign, attributes: Mapping[str, Any]) -> str:
 
 
 def _share_cost(calls: list[Foreign], total: float | None) -> None:
-    """Gives calls without a cost what is left of the total that the agent says, by their tokens."""
+    """Gives calls without a cost what is left of a total that the agent says, by their tokens."""
     bare = [one for one in calls if one.cost is None and one.usage is not None]
     if total is None or not bare:
         return

@@ -16,6 +16,7 @@ from stand_in import exporting, program
 from otel_agents import agent, context
 from otel_agents.accounting import Usage
 from otel_agents.cli_agents import claude, codex, copilot, gemini
+from otel_agents.cli_agents.arrived import Story
 from otel_agents.cli_agents.joined import own_metrics
 from otel_agents.cli_agents.receiver import Receiver
 from otel_agents.testing import AgentSpans
@@ -149,6 +150,33 @@ class TestClaude:
         await claude.run("x")
         assert agent_spans.metric("otel_agents.cost").sum == pytest.approx(0.00153)
 
+    async def test_without_log_records_each_model_has_its_own_cost(
+        self, programs: Path, agent_spans: AgentSpans
+    ) -> None:
+        """The second call is another model's, which is a third of the price."""
+        file = exporting(programs, "claude", "claude-code", keep="_traces")
+        changed(file, '["body"]).encode()', '["body"]).replace("claude-sonnet-4-5", "other", 2).encode()')
+        models = {
+            "claude-sonnet-4-5": {"inputTokens": 310, "outputTokens": 20, "costUSD": 0.3},
+            "other": {"inputTokens": 310, "outputTokens": 20, "costUSD": 0.1},
+        }
+        told = {
+            "type": "result",
+            "is_error": False,
+            "result": "x",
+            "total_cost_usd": 0.4,
+            "modelUsage": models,
+        }
+        changed(file, '(captured / "stdout.txt").read_text()', repr(json.dumps(told)))
+        result = await claude.run("x")
+        assert result.telemetry
+        costs = {
+            one.attributes["gen_ai.request.model"]: one.attributes["gen_ai.usage.cost"]  # type: ignore[index]
+            for one in agent_spans
+            if one.name.startswith("chat")
+        }
+        assert costs == {"claude-sonnet-4-5": pytest.approx(0.3), "other": pytest.approx(0.1)}
+
     async def test_half_of_the_calls_is_none(self, programs: Path, agent_spans: AgentSpans) -> None:
         """An export was lost: the totals are right, so the call that arrived does not count."""
         file = exporting(programs, "claude", "claude-code")
@@ -189,6 +217,55 @@ async def test_codex_is_reduced(programs: Path, agent_spans: AgentSpans) -> None
     assert len(agent_spans) < 10
     tool = agent_spans.named("execute_tool exec_command")
     assert (tool.end_time - tool.start_time) / 1e6 == pytest.approx(62.7, abs=0.1)  # type: ignore[operator]
+
+
+async def test_codex_models_further_out(programs: Path, agent_spans: AgentSpans) -> None:
+    """Where the span of an attempt does not say it, the ones around it do."""
+    file = exporting(programs, "codex", "codex")
+    changed(
+        file,
+        'json.dumps(json.loads(file.read_text())["body"])',
+        """re.sub(r'("name": "try_run_sampling_request".*?)"key": "model"', r'\\1"key": "x"',
+                json.dumps(json.loads(file.read_text())["body"]))""",
+    )
+    await codex.run("x")
+    calls = [one.name for one in agent_spans if one.name.startswith("chat")]
+    assert calls == ["chat gpt-5-codex", "chat gpt-5-codex"]
+
+
+def test_gemini_calls_side_by_side() -> None:
+    """Records name no span: of calls that end together, each gets the one of its model."""
+    end = 1_790_000_000_000_000_000
+    models = ("gemini-2.5-pro", "gemini-2.5-flash")
+
+    def attributes(given: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"key": key, "value": {"stringValue": value}} for key, value in given.items()]
+
+    story = Story()
+    spans = [
+        {
+            "name": "llm_call",
+            "traceId": f"{at:032x}",
+            "spanId": f"{at:016x}",
+            "startTimeUnixNano": str(end - 10**9),
+            "endTimeUnixNano": str(end + at * 1000),
+            "attributes": attributes({"gen_ai.operation.name": "llm_call", "gen_ai.request.model": model}),
+        }
+        for at, model in enumerate(models, 1)
+    ]
+    story.take({"resourceSpans": [{"scopeSpans": [{"scope": {"name": "gemini-cli"}, "spans": spans}]}]})
+    records = [
+        {
+            "timeUnixNano": str(end + at * 1000),  # each at the end of the other's
+            "attributes": attributes(
+                {"event.name": "gemini_cli.api_response", "model": model, "input_token_count": str(at * 100)}
+            ),
+        }
+        for at, model in enumerate(reversed(models), 1)
+    ]
+    story.take({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]})
+    found = {str(one.attributes["gen_ai.request.model"]): one.usage for one in story.useful("gemini_cli")}
+    assert found == {"gemini-2.5-flash": Usage(100), "gemini-2.5-pro": Usage(200)}
 
 
 async def test_settings_of_each_agent(programs: Path, agent_spans: AgentSpans) -> None:
