@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from otel_agents import runtime, semconv, values
@@ -28,9 +27,6 @@ logger = logging.getLogger(__name__)
 _MAX_MESSAGE: Final = 4096
 _MAX_STACKTRACE: Final = 32_768
 _noted: set[str] = set()
-
-#: Types of attribute values that the SDK keeps as they are.
-_KEPT: Final = frozenset({str, bool, int, float, tuple})
 
 
 def note(what: str) -> None:
@@ -164,28 +160,6 @@ def set_attributes(span: Span, attributes: Mapping[str, AttributeValue]) -> None
     """Sets attributes, redacted."""
     if attributes and span.is_recording():
         span.set_attributes(runtime.current().redactor.attributes(attributes))
-
-
-def set_at_once(span: Span, attributes: dict[str, AttributeValue]) -> None:
-    """Sets attributes, redacted already, as ``span.set_attributes`` does; lists should be tuples.
-
-    The SDK looks at every value and makes room for every name, which is the dearest part of a call's
-    span. Values that it would keep as they are, with room for all of them, are put where it keeps them.
-    """
-    try:
-        kept = span._attributes  # type: ignore[attr-defined]
-        room = type(kept) is BoundedAttributes and not kept._immutable and kept.max_value_len is None
-        if (
-            room
-            and (kept.maxlen is None or len(kept._dict) + len(attributes) <= kept.maxlen)
-            and _KEPT.issuperset(map(type, attributes.values()))
-        ):
-            with kept._lock:
-                kept._dict.update(attributes)
-            return
-    except AttributeError:  # no span of the SDK, or not of the one that is known
-        pass
-    span.set_attributes(attributes)
 
 
 def set_content(span: Span, name: str, text: str, truncated: bool) -> None:

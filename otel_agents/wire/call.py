@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 import opentelemetry.context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span
 
 from otel_agents import runtime as runtimes
 from otel_agents import semconv
 from otel_agents.budgets import gate
+from otel_agents.tracing import quick
 from otel_agents.tracing.contexts import detach, scope
 from otel_agents.wire import claims, content, others, outcome, retries, warm
 from otel_agents.wire.capture import Body, Capture
@@ -138,14 +139,9 @@ class Call:
 
     def _start(self, current: Context, inherited: Mapping[str, AttributeValue]) -> Span:
         format, facts = self.recognised.format, self.recognised.facts
-        return self.runtime.tracer().start_span(
-            f"{format.operation} {facts.model}" if facts.model else format.operation,
-            context=current,
-            kind=SpanKind.CLIENT,
-            attributes=self.start_attributes(inherited, self.count),
-            record_exception=False,
-            set_status_on_exception=False,
-        )
+        name = f"{format.operation} {facts.model}" if facts.model else format.operation
+        attributes = self.start_attributes(inherited, self.count)
+        return quick.start_client_span(self.runtime.tracer(), name, current, self.parent, attributes)
 
     def _offer_late(self, inherited: Mapping[str, AttributeValue]) -> None:
         """Has a span that is not ours completed later."""

@@ -12,7 +12,7 @@ from opentelemetry.trace import Status, StatusCode
 
 from otel_agents import accounting, semconv
 from otel_agents.accounting import CallRecord
-from otel_agents.tracing import spans
+from otel_agents.tracing import quick, spans
 from otel_agents.wire import claims, content, reading, retries, unseen
 from otel_agents.wire.capture import Gaps
 
@@ -311,7 +311,7 @@ def _complete_own(
             found.update(messages.attributes())
         elif span.get_span_context().trace_flags.sampled:
             call.runtime.defer(span, messages.attributes)
-    spans.set_at_once(span, found)
+    quick.set_attributes(span, found)
     if call.attempts:
         _tell_attempts(call, record, ended)
     if record.error_type is None:

@@ -40,6 +40,8 @@ _RETRYABLE: Final = frozenset({408, 409, 425, 429})
 
 #: Sent by the SDKs of OpenAI, Anthropic and others that are made by the same generator.
 _COUNT: Final = "x-stainless-retry-count"
+#: The same of a first attempt, as httpx keeps it. To ask it for a header decodes and compares all of them.
+_FIRST: Final = (_COUNT.encode(), _COUNT.encode(), b"0")
 #: Sent by AWS's SDKs: ``ttl=20260101T000000Z; attempt=2; max=5``.
 _AWS_COUNT: Final = "amz-sdk-request"
 
@@ -82,6 +84,8 @@ held: dict[int, Held] = {}
 
 def sent_count(headers: Mapping[str, str]) -> int | None:
     """How often the SDK says that it has sent this request before; None when it does not say."""
+    if _FIRST in getattr(headers, "_list", ()):
+        return 0
     count = headers.get(_COUNT)
     if count is not None:
         return int(count) if count.isdecimal() else None
