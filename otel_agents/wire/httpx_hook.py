@@ -119,7 +119,8 @@ def _content(request: Any) -> bytes | None:
     try:
         content = request.content
     except Exception:  # RequestNotRead
-        return multipart.head(request.stream)
+        whole = getattr(request.stream, "_stream", None)  # of a ByteStream, which a redirect hands on
+        return whole if isinstance(whole, bytes) else multipart.head(request.stream)
     return content if isinstance(content, bytes) else None
 
 

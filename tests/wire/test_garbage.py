@@ -17,6 +17,7 @@ from opentelemetry.trace import StatusCode
 from wire_rig import Wired
 
 from otel_agents import wire
+from otel_agents.accounting import Usage
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello"}]
 OPENAI = "https://api.openai.com/v1/chat/completions"
@@ -170,16 +171,19 @@ def test_secrets_in_errors_are_redacted(wired: Wired) -> None:
     assert key not in repr(wired.records)
 
 
-def test_a_redirect_is_not_a_call_that_was_made(wired: Wired) -> None:
-    def handle(request: httpx.Request) -> httpx.Response:
+@pytest.mark.parametrize("host", ["api.openai.com", "gateway.example"])
+@pytest.mark.parametrize("http", [httpx, httpx2])
+def test_a_redirect_is_not_a_call_that_was_made(wired: Wired, http: Any, host: str) -> None:
+    def handle(request: Any) -> Any:
         if request.url.path.startswith("/old"):
-            return httpx.Response(307, headers={"location": "https://api.openai.com/v1/chat/completions"})
+            return http.Response(307, headers={"location": f"https://{host}/v1/chat/completions"})
         usage = {"prompt_tokens": 1, "completion_tokens": 2}
-        return httpx.Response(200, json={"id": "r", "choices": [], "usage": usage})
+        return http.Response(200, json={"id": "r", "choices": [], "usage": usage})
 
-    with httpx.Client(transport=httpx.MockTransport(handle), follow_redirects=True) as client:
-        client.post("https://api.openai.com/old/v1/chat/completions", json=CHAT)
-    assert wired.record().usage is not None
+    with http.Client(transport=http.MockTransport(handle), follow_redirects=True) as client:
+        client.post(f"https://{host}/old/v1/chat/completions", json=CHAT)
+    record = wired.record()
+    assert (record.request_model, record.usage) == ("m", Usage(1, 2))
     moved, answered = wired.spans
     assert moved.attributes is not None
     assert moved.attributes["http.response.status_code"] == 307
