@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -20,18 +20,17 @@ from otel_agents import semconv
 from otel_agents.bridge.batches import JSON, PROTOBUF
 from otel_agents.bridge.bodies import BadRequest, read_body, unpack
 from otel_agents.bridge.contents import Contents
-from otel_agents.bridge.drain import Drain
 from otel_agents.bridge.errors import BridgeError
 from otel_agents.bridge.event_content import said_of
 from otel_agents.bridge.guard import TraceGuard
+from otel_agents.bridge.lanes import Lanes
 from otel_agents.bridge.langfuse_meters import LangfuseMeters
 from otel_agents.bridge.meters import Meters
 from otel_agents.bridge.otlp_logs import Event, Malformed, events_of_json, events_of_protobuf
-from otel_agents.bridge.queue import MAX_BYTES, MAX_SCORES, QueueFull, ScoreQueue
+from otel_agents.bridge.queue import MAX_BYTES, MAX_SCORES, QueueFull
 from otel_agents.bridge.seen import SeenSpans
 from otel_agents.bridge.summary_routes import metrics_page, summaries_of, summary_route
 from otel_agents.langfuse.score_events import NotAScore, Score, score_of
-from otel_agents.langfuse.scores import connect
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
@@ -51,9 +50,8 @@ class Bridge:
                 "the bridge needs Langfuse's keys; set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
             )
         self.settings = settings
-        self.queue = ScoreQueue(settings.home / "bridge", max_scores, max_bytes)
-        self.meters = Meters(self.queue)
-        self.drain = Drain(self.queue, lambda: connect(settings), self.meters)
+        self.lanes = Lanes(settings, max_scores, max_bytes)
+        self.meters = Meters(self.lanes)
         folder = settings.home / "bridge"
         self.contents = Contents(folder / "contents.db", self.meters)
         self.guard = TraceGuard(settings, self.meters, SeenSpans(folder / "seen.db"), self.contents)
@@ -71,14 +69,13 @@ class Bridge:
         rejected, services = await run_in_threadpool(
             self._store, packed, kind, request.headers.get("content-encoding", "")
         )
-        self.drain.wake()
         if services:
             self.guard.merger.heard(services)
         return _accepted(kind, rejected)
 
     async def healthz(self, _: Request) -> Response:
         """GET /healthz: 200 while it serves; says how many scores wait."""
-        waiting, _size = self.queue.size()
+        waiting, _size = self.lanes.size()
         return JSONResponse({"status": "ok", "waiting": waiting})
 
     async def metrics(self, request: Request) -> Response:
@@ -115,11 +112,11 @@ class Bridge:
         return services
 
     def _store_scores(self, events: Sequence[Event]) -> Counter[str]:
-        scores: list[Score] = []
+        scores: defaultdict[str, list[Score]] = defaultdict(list)
         rejected: Counter[str] = Counter()
         for event in events:
             try:
-                scores.append(
+                scores[self.lanes.lane_of(event.attributes)].append(
                     score_of(
                         event.attributes,
                         event.trace_id,
@@ -131,8 +128,8 @@ class Bridge:
             except (NotAScore, ValueError, OverflowError, OSError) as error:
                 rejected[str(error)] += 1
         if scores:
-            self.queue.add(scores)
-            self.meters.stored.inc(len(scores))
+            self.lanes.add(scores)
+            self.meters.stored.inc(sum(len(some) for some in scores.values()))
         for reason, count in rejected.items():
             self.meters.dropped.labels("not_a_score").inc(count)
             logger.warning("%d evaluation result(s) are no score: %s", count, reason)
@@ -143,8 +140,8 @@ def create_app(settings: Settings, max_scores: int = MAX_SCORES, max_bytes: int 
     """The bridge as an ASGI application, which holds ``settings.home / "bridge"`` from now to its shutdown.
 
     Args:
-        settings: keys and address of Langfuse, home folder, environment.
-        max_scores: most scores kept on disk.
+        settings: keys and address of Langfuse, those of further projects, home folder, environment.
+        max_scores: most scores kept on disk for one project.
         max_bytes: the same in bytes.
 
     Raises:
@@ -154,15 +151,15 @@ def create_app(settings: Settings, max_scores: int = MAX_SCORES, max_bytes: int 
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        bridge.drain.start()
+        bridge.lanes.start(bridge.meters)
         bridge.langfuse.start()
         try:
             yield
         finally:
             bridge.langfuse.stop()
-            await run_in_threadpool(bridge.drain.stop)
+            await run_in_threadpool(bridge.lanes.stop)
             await bridge.guard.close()
-            bridge.queue.close()
+            bridge.lanes.close()
 
     app = Starlette(
         routes=[

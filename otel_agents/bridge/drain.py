@@ -45,10 +45,14 @@ class Drain:
         """There is something new in the queue."""
         self._work.set()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stops after the request that is under way; the rest stays on disk."""
+    def ask_to_stop(self) -> None:
+        """Has it stop after the request that is under way; the rest stays on disk."""
         self._stopped.set()
         self._work.set()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Asks it to stop, and waits until it has."""
+        self.ask_to_stop()
         if self._thread.is_alive():
             self._thread.join(timeout)
 

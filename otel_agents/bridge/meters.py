@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily
 
 if TYPE_CHECKING:
-    from otel_agents.bridge.queue import ScoreQueue
+    from otel_agents.bridge.lanes import Lanes
 
 
 class Meters:
-    """The counters, and the queue's size at the time of a scrape.
+    """The counters, and the queues' size at the time of a scrape.
 
     Attributes:
         records: log records that came, by ``kind`` (``evaluation``, ``content``, ``other``).
@@ -29,7 +29,7 @@ class Meters:
         waits: requests that waited for content, by ``outcome`` (``found``, ``in_vain``).
     """
 
-    def __init__(self, queue: ScoreQueue) -> None:
+    def __init__(self, lanes: Lanes) -> None:
         self.registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -56,18 +56,18 @@ class Meters:
             self.content.labels(outcome)
         for outcome in ("found", "in_vain"):
             self.waits.labels(outcome)
-        self.registry.register(_QueueSize(queue))
+        self.registry.register(_QueueSize(lanes))
 
 
 class _QueueSize:
-    def __init__(self, queue: ScoreQueue) -> None:
-        self._queue = queue
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        count, size = self._queue.size()
+        count, size = self._lanes.size()
         name = "otel_agents_bridge_queue_"
         yield GaugeMetricFamily(f"{name}scores", "Scores that wait for Langfuse.", count)
         yield GaugeMetricFamily(f"{name}bytes", "Bytes of the scores that wait.", size)
         yield GaugeMetricFamily(
-            f"{name}oldest_seconds", "How long the oldest score has waited.", self._queue.oldest_seconds()
+            f"{name}oldest_seconds", "How long the oldest score has waited.", self._lanes.oldest_seconds()
         )

@@ -173,6 +173,8 @@ def given(
         attributes[semconv.AGENT_NAME] = whose
     if environment := around.attributes.get(semconv.DEPLOYMENT_ENVIRONMENT):
         attributes[semconv.DEPLOYMENT_ENVIRONMENT] = environment
+    if project := around.attributes.get(semconv.PROJECT):
+        attributes[semconv.PROJECT] = project
     attributes.update(spans.metadata(metadata))
     current.emit_event(
         semconv.EVENT_EVALUATION_RESULT, current.redactor.attributes(attributes), target.context

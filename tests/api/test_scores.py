@@ -26,7 +26,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_on_the_current_span(agent_spans: AgentSpans) -> None:
-    with context(experiment="e", environment="staging"), agent("writer") as run:
+    with context(experiment="e", environment="staging", project="p"), agent("writer") as run:
         assert score("quality", 0.75, comment="good", metadata={"judge": "j"})
     (found,) = agent_spans.events()
     here = run.span.get_span_context()
@@ -44,6 +44,7 @@ def test_on_the_current_span(agent_spans: AgentSpans) -> None:
         "otel_agents.metadata.judge": "j",
         "gen_ai.agent.name": "writer",
         "deployment.environment.name": "staging",
+        "otel_agents.project": "p",  # by which the bridge finds its keys
     }
     assert agent_spans.metric_attributes("otel_agents.evaluation.score") == [
         {"gen_ai.evaluation.name": "quality", "gen_ai.agent.name": "writer", "experiment": "e"}

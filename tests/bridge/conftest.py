@@ -32,7 +32,7 @@ class Rig:
 
     def waiting(self) -> int:
         """How many scores are in its queue."""
-        count, _ = self.bridge.queue.size()
+        count, _ = self.bridge.lanes.size()
         return int(count)
 
     def metric(self, name: str, **labels: str) -> float:
@@ -74,8 +74,9 @@ def start_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartBridge
     monkeypatch.setattr(waits, "_LONGEST", 0.05)
 
     @contextlib.contextmanager
-    def start(url: str, **rest: Any) -> Iterator[Rig]:
-        app = create_app(settings_for(tmp_path, url), **rest)
+    def start(url: str, projects: object = None, **rest: Any) -> Iterator[Rig]:
+        given = {} if projects is None else {"projects": projects}
+        app = create_app(settings_for(tmp_path, url, **given), **rest)
         with TestClient(app, raise_server_exceptions=False) as client:
             yield Rig(client, app.state.bridge)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def test_a_bad_time_or_id_refuses_no_neighbours(start_bridge: Any, nobody: str) 
     with start_bridge(nobody) as rig:
         answer = rig.client.post("/v1/logs", json=as_json(far, odd, timeless, evaluation("fine")))
         assert answer.json()["partialSuccess"]["rejectedLogRecords"] == "2"
-        [first, second] = [json.loads(score.body) for _, score in rig.bridge.queue.front(9)]
+        [first, second] = [json.loads(score.body) for _, score in rig.bridge.lanes.default.front(9)]
     assert (first["name"], second["name"]) == ("timeless", "fine")
     assert first["timestamp"].startswith(time.strftime("%Y-"))
 
@@ -231,3 +232,31 @@ def test_metrics_and_health(start_bridge: Any, nobody: str) -> None:
         assert rig.client.get("/health").status_code == 200
         assert rig.client.get("/v1/logs").status_code == 405
         assert rig.client.get("/nothing").status_code == 404
+
+
+def test_each_project_has_its_keys_and_its_queue(start_bridge: Any, server: ScoreServer, nobody: str) -> None:
+    """A project whose Langfuse is away holds up no other, and nobody else gets its scores."""
+    with ScoreServer() as other:
+        projects = {
+            "a": {"public_key": "pk-lf-a", "secret_key": "sk-lf-a", "base_url": other.url},
+            "../b c": {"public_key": "pk-lf-b", "secret_key": "sk-lf-b", "base_url": nobody},
+        }
+        records = [
+            evaluation(f"of {name}", otel_agents__project=name) for name in ("a", "../b c", "somebody else")
+        ]
+        with start_bridge(server.url, projects) as rig:
+            body = as_protobuf(*records, evaluation("of nobody"))
+            assert rig.client.post("/v1/logs", content=body, headers=PROTOBUF).status_code == 200
+            assert {one["name"] for one in sent(server, 2)} == {"of somebody else", "of nobody"}
+            assert [one["name"] for one in sent(other, 1)] == ["of a"]
+            wait_for(lambda: rig.waiting() == 1, "the one that has nowhere to go")
+            assert rig.metric("queue_scores") == 1
+            assert rig.client.get("/healthz").json()["waiting"] == 1
+        for one, key in ((server, "pk-lf-local:sk-lf-local"), (other, "pk-lf-a:sk-lf-a")):
+            keys = {b64decode(found.headers["authorization"].split()[1]).decode() for found in one.requests}
+            assert keys == {key}
+        projects["../b c"]["base_url"] = other.url
+        with start_bridge(server.url, projects):
+            wait_for(lambda: len(other.scores()) == 2, "what had waited on disk")
+    assert [one["name"] for one in other.scores()] == ["of a", "of ../b c"]
+    assert len(server.scores()) == 2
