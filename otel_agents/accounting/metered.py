@@ -48,7 +48,8 @@ def shared(*shares: tuple[str | None, Usage]) -> Usage:
     for _, usage in shares:
         for name in (*Usage.__struct_fields__, *(_METERS if isinstance(usage, MeteredUsage) else ())):
             total[name] = total.get(name, 0) + getattr(usage, name)
-    return MeteredUsage(**total, shares=shares)  # type: ignore[arg-type]
+    said = getattr(shares[0][1], "cost", None)  # of the call, so it is in the first share or nowhere
+    return MeteredUsage(**total, cost=said, shares=shares)  # type: ignore[arg-type]
 
 
 _LIBRARY_NAMES: Final = {

@@ -187,6 +187,11 @@ def test_another_models_advice_is_billed_on_top_at_its_price() -> None:
     assert (found.input, found.output, found.cache_read) == (150, 25, 40)
 
 
+def test_a_router_says_what_it_charged() -> None:
+    usage = {"input_tokens": 10, "output_tokens": 5, "cost": 0.5, "is_byok": False}
+    assert usage_of(usage) == MeteredUsage(input=10, output=5, cost=0.5)
+
+
 def test_lifetimes_without_their_sum() -> None:
     usage = {"input_tokens": 1, "output_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 8}}
     assert usage_of(usage) == Usage(input=9, output=1, cache_write=8, cache_write_1h=8)

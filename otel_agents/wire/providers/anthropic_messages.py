@@ -12,6 +12,7 @@ from otel_agents.accounting import Usage
 from otel_agents.accounting.metered import MeteredUsage, shared
 from otel_agents.wire import sse, tolerant
 from otel_agents.wire.formats import NOT_FINISHED, Content, RequestFacts, ResponseFacts
+from otel_agents.wire.providers.openai_usage import Costs, reported_cost
 
 _PATH: Final = "/v1/messages"  # exactly its end: /v1/messages/count_tokens and /batches are other things
 _EMPTY: Final = msgspec.Raw(b"")
@@ -68,7 +69,7 @@ class _Iteration(msgspec.Struct, gc=False):
     cache_creation: _Lifetimes | None = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _Usage(Costs, gc=False):  # OpenRouter says the cost here, too
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
@@ -200,8 +201,9 @@ def _usage(usage: _Usage) -> Usage | None:
         elif iteration.type == "advisor_message":
             advice.append((iteration.model, _tokens(iteration, 0)))
     searches = usage.server_tool_use.web_search_requests if usage.server_tool_use is not None else None
-    if searches:
-        total = MeteredUsage(**msgspec.structs.asdict(total), web_searches=searches)
+    cost = reported_cost(usage)
+    if searches or cost is not None:
+        total = MeteredUsage(**msgspec.structs.asdict(total), web_searches=searches or 0, cost=cost)
     return shared((None, total), *advice) if advice else total
 
 

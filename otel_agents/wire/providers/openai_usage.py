@@ -63,7 +63,7 @@ class ReportedCost(msgspec.Struct, gc=False):
     currency: str | None = None
 
 
-class _Costs(msgspec.Struct, gc=False):
+class Costs(msgspec.Struct, gc=False):
     """What some servers say a call cost, beside its tokens."""
 
     cost: float | ReportedCost | None = None
@@ -72,7 +72,7 @@ class _Costs(msgspec.Struct, gc=False):
     cost_in_usd_ticks: Count | None = None
 
 
-class ChatUsage(_Costs, gc=False):
+class ChatUsage(Costs, gc=False):
     """``usage`` of a chat completion."""
 
     prompt_tokens: Count | None = None
@@ -102,7 +102,7 @@ class TokenDetails(msgspec.Struct, gc=False):
     image_tokens: Count | None = None
 
 
-class TokenUsage(_Costs, gc=False):
+class TokenUsage(Costs, gc=False):
     """``usage`` of the responses, images and audio APIs (the last writes ``input_token_details``)."""
 
     input_tokens: Count | None = None
@@ -144,7 +144,7 @@ def chat_usage(usage: ChatUsage, model: str | None = None) -> Usage | None:
         prompt.audio_tokens or 0,
         completion.audio_tokens or 0,
     )
-    cost = _cost(usage)
+    cost = reported_cost(usage)
     if cost is None and not (prompt.image_tokens or completion.image_tokens):
         return plain
     return _metered(
@@ -176,7 +176,7 @@ def token_usage(usage: TokenUsage, web_searches: int = 0) -> Usage | None:
         produced.audio_tokens or 0,
         cached.audio_tokens or 0,
     )
-    cost = _cost(usage)
+    cost = reported_cost(usage)
     if cost is None and not (web_searches or sent.image_tokens or produced.image_tokens):
         return plain
     return _metered(
@@ -231,7 +231,7 @@ def _with_reasoning(total: int | None, sent: int, produced: int, reasoning: int)
     return produced + reasoning if apart else produced
 
 
-def _cost(usage: _Costs) -> float | None:
+def reported_cost(usage: Costs) -> float | None:
     """USD that the server says the call cost, or None."""
     cost: float | None = None
     if isinstance(usage.cost, ReportedCost):
