@@ -70,16 +70,21 @@ def failures(
 
 def _print_failure(one: Failure) -> None:
     from otel_agents.cli.output import seconds, visible
+    from otel_agents.reports.words import counted
 
     title = "  ".join(filter(None, [f"{one.at:%Y-%m-%d %H:%M:%S}", one.agent or one.name, one.task_type]))
     print(title + ("  (recovered)" if one.recovered else ""))
-    error = ": ".join(filter(None, [one.error_type, one.message])) or "no message was recorded"
-    lines = [("error", error), ("cause", one.cause), ("task", one.task_id), ("model", one.model)]
+    lines = [
+        ("error", one.error or "no message was recorded"),
+        ("cause", one.cause),
+        ("task", one.task_id),
+        ("model", one.model),
+    ]
     lines += [("prompt", _short(one.prompt)), ("answer", _short(one.answer) or "none")]
     if one.attempts:
         lines.append(("attempts", f"{len(one.attempts)}: " + ", ".join(map(_attempt, one.attempts))))
     if one.circuit is not None:
-        count = "" if one.circuit.failures is None else f", {one.circuit.failures} failures"
+        count = "" if one.circuit.failures is None else f", {counted(one.circuit.failures, 'failure')}"
         since = "" if one.circuit.since is None else f" since {one.circuit.since:%Y-%m-%d %H:%M:%S}"
         lines.append(("circuit", f"{one.circuit.state}{since}{count}"))
     lines += [("after", seconds(one.latency)), ("trace", one.url)]
@@ -99,7 +104,7 @@ def _print_table(found: list[Failure]) -> None:
             f"{one.at:%Y-%m-%d %H:%M:%S}",
             one.agent or one.name,
             one.task_type or "",
-            " ".join(visible(": ".join(filter(None, [one.error_type, one.message]))).split())[:60],
+            " ".join(visible(one.error).split())[:60],
             str(len(one.attempts) or 1),
             one.circuit.state if one.circuit is not None else "",
             one.trace_id,

@@ -70,6 +70,12 @@ class Failure:
     circuit: Circuit | None = None
     url: str = ""
 
+    @property
+    def error(self) -> str:
+        """Type and message, without a message that only repeats the type; empty when there is neither."""
+        said = self.message if self.message != self.error_type else None
+        return ": ".join(filter(None, [self.error_type, said]))
+
 
 def find(
     reader: LangfuseReader,

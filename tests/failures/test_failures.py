@@ -130,6 +130,14 @@ def test_a_failed_call_below_a_span_that_did_not_fail_belongs_to_the_failed_agen
     assert (one["message"], one["cause"]) == ("no answer", "chat gpt-4o: 500")
 
 
+def test_an_error_without_words_is_its_type_once(cli: Command, record: Recorder, capsys: Out) -> None:
+    kind = "asyncio.exceptions.CancelledError"
+    record.agent("claude", "x", ago=100, error=kind, metadata={"error_type": kind})
+    record.send()
+    assert cli("failures") == 0
+    assert f"  error     {kind}\n" in capsys.readouterr().out
+
+
 def test_a_task_that_only_says_so_and_a_call_without_an_agent(
     cli: Command, record: Recorder, capsys: Out
 ) -> None:
