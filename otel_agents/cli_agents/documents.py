@@ -22,6 +22,8 @@ _LIST: Final = re.compile(r"\[\s*[{](?=\s*[\"}])")
 _ELEMENT: Final = re.compile(r"[\s,]*[^\s,]")
 #: Characters that are looked through for what is complete in a cut object.
 _MAX_CLOSED: Final = 2_000_000
+#: Brackets inside each other that are followed in it; each of them costs as much as there are around it.
+_MAX_DEPTH: Final = 100
 _decoder: Final = json.JSONDecoder(strict=False)
 
 NOT_JSON: Final = "text_between_events"
@@ -42,12 +44,13 @@ class Documents:
         text: lines that are no JSON, for programs that print plain text; at most ``limit`` characters.
     """
 
-    __slots__ = ("_limit", "_pending", "_size", "_text_size", "skipped", "text")
+    __slots__ = ("_limit", "_pending", "_size", "_text_size", "_tried", "skipped", "text")
 
     def __init__(self, limit: int = 16 << 20) -> None:
         self._limit = limit
         self._pending: list[str] = []
         self._size = 0
+        self._tried = 0
         self._text_size = 0
         self.skipped: Counter[str] = Counter()
         self.text: list[str] = []
@@ -70,7 +73,7 @@ class Documents:
 
     def finish(self) -> Iterator[Mapping[str, Any]]:
         """What can be made of a begun object when nothing more comes."""
-        lines, self._pending, self._size = self._pending, [], 0
+        lines, self._pending, self._size, self._tried = self._pending, [], 0, 0
         if not lines:
             return
         if lines[0][:1] == "[":
@@ -108,10 +111,11 @@ class Documents:
             return
         self._pending.append(line if line.endswith("\n") else f"{line}\n")
         self._size += len(line)
-        if line.rstrip()[-1:] == "}" and line[:1] == "}":
+        if line[:1] == "}" and line.rstrip()[-1:] == "}" and self._size >= 1.5 * self._tried:
+            self._tried = self._size  # an end that was none is not looked at again and again
             found = _decoded("".join(self._pending))
             if found is not None:
-                self._pending, self._size = [], 0
+                self._pending, self._size, self._tried = [], 0, 0
                 yield found
         elif line.rstrip() == "]" and self._pending[0][:1] == "[":
             yield from self.finish()
@@ -214,6 +218,8 @@ def _closed(text: str) -> Mapping[str, Any] | None:
         elif char == '"':
             in_string = True
         elif char in "{[":
+            if len(closers) == _MAX_DEPTH:
+                break
             closers.append("}" if char == "{" else "]")
             ends.append((index + 1, "".join(reversed(closers))))
         elif char in "}]":

@@ -61,6 +61,8 @@ def _json_requests(data: bytes, skip: Skip) -> Iterator[dict[str, Any]]:
 
 def _known(found: Any, skip: Skip, where: str) -> Iterator[dict[str, Any]]:
     for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, dict) and isinstance(one.get("body"), dict):  # with the request that it came in
+            one = one["body"]
         if isinstance(one, dict) and any(isinstance(one.get(key), list) for key in SIGNALS.values()):
             yield one
         else:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +68,26 @@ def test_every_prefix_of_a_stream_is_read() -> None:
         found, _ = read(text[:end])
         whole = text[:end].count("\n")
         assert found[: min(whole, 2)] == [A, B][: min(whole, 2)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["{\n", '"a":[\n', *["}\n"] * 30_000],
+        ['{"a":{\n'] * 30_000,
+        ["[\n"] * 30_000 + ["]\n"] * 30_000,
+        ['{"' * 100_000 + "\n"],
+    ],
+    ids=["ends that are none", "objects without end", "lists in lists", "on one line"],
+)
+def test_brackets_without_end_take_no_time(lines: list[str]) -> None:
+    """They took half a minute, of the app's event loop."""
+    documents = Documents()
+    started = time.process_time()
+    for line in lines:
+        list(documents.feed(line))
+    list(documents.finish())
+    assert time.process_time() - started < 3
 
 
 def test_deep_nesting_is_no_crash() -> None:

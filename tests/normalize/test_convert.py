@@ -120,6 +120,17 @@ def test_several_files_become_one_line_a_signal(tmp_path: Path, capsys: pytest.C
     assert len(json.loads(line)["resourceSpans"]) == 2
 
 
+def test_requests_with_what_they_came_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As recorders write them."""
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps({"path": "/v1/traces", "body": as_json(some_traces())}))
+    assert main(["convert", str(file)]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    [group] = json.loads(line)["resourceSpans"]
+    given = decoded(group["scopeSpans"][0]["spans"][0]["attributes"])
+    assert given["gen_ai.usage.input_tokens"] == 7
+
+
 def test_originals_are_kept_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "file"
     given = {"openinference.span.kind": "TOOL", "tool.name": "weather"}
