@@ -187,7 +187,7 @@ def _add_events(made: Runtime, resource: Resource) -> None:
 
 def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     from otel_agents import tenants
-    from otel_agents.export import exporters, providers, upstream
+    from otel_agents.export import exporters, providers, samplers, upstream
     from otel_agents.inflight.pipeline import LivePipeline
     from otel_agents.tracing.contexts import attributes as inherited
 
@@ -222,7 +222,9 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
     made.pipeline = pipeline(settings, **further)
     if made.pipeline is None:
         return
-    made.tracer_provider = providers.install(made.pipeline, resource, exporters.span_target(settings))
+    made.tracer_provider = providers.install(
+        made.pipeline, resource, exporters.span_target(settings), samplers.given(settings)
+    )
     upstream.install()
     made.pipeline.start_for_leftovers()
 

@@ -576,15 +576,23 @@ class Settings:
     )
     traces_sampler: str = _setting(
         _EXPORT,
-        values.text,
-        "OTEL_TRACES_SAMPLER",
+        values.choice(
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ),
+        ("OTEL_TRACES_SAMPLER", values.text),  # the SDK's to judge
         default="parentbased_always_on",
-        help="OTel's samplers by name; tokens and costs are counted for unsampled calls too",
+        help="OTel's samplers by name, for the tracer provider that is made here; tokens and costs are "
+        "counted for unsampled calls too",
     )
-    traces_sampler_arg: str | None = _setting(
+    traces_sampler_arg: float | str | None = _setting(
         _EXPORT,
-        values.text,
-        "OTEL_TRACES_SAMPLER_ARG",
+        values.ratio,
+        ("OTEL_TRACES_SAMPLER_ARG", values.text),
         default=None,
         help="the sampler's argument, such as a ratio",
         example="0.1",

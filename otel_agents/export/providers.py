@@ -24,6 +24,7 @@ from otel_agents.export import same_target
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.sampling import Sampler
 
     from otel_agents.export.same_target import Target
 
@@ -31,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 def install(
-    processor: SpanProcessor, resource: Resource, target: Target | None = None
+    processor: SpanProcessor,
+    resource: Resource,
+    target: Target | None = None,
+    sampler: Sampler | None = None,
 ) -> TracerProvider | None:
     """Attaches ``processor`` to the global provider, making one when there is none.
 
@@ -39,6 +43,7 @@ def install(
         processor: ours.
         resource: of a provider that is made.
         target: where ``processor`` sends; other exporters of the provider's send nothing there any more.
+        sampler: of a provider that is made; None leaves it to ``OTEL_TRACES_SAMPLER``, which the SDK reads.
 
     Returns:
         A private provider for our own spans when the global one takes no processors, else None.
@@ -47,10 +52,13 @@ def install(
 
     from otel_agents.export.ids import TaskIds
 
+    def made() -> TracerProvider:
+        return TracerProvider(sampler, resource=resource, shutdown_on_exit=False, id_generator=TaskIds())
+
     existing = trace.get_tracer_provider()
     if isinstance(existing, trace.ProxyTracerProvider):
-        # The sampler comes from OTEL_TRACES_SAMPLER, the limits from OTEL_SPAN_*: the SDK reads them.
-        ours = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=TaskIds())
+        # The limits come from OTEL_SPAN_*: the SDK reads them.
+        ours = made()
         ours.add_span_processor(processor)
         trace.set_tracer_provider(ours)
         if target is not None:
@@ -63,7 +71,7 @@ def install(
         "otel-agents: %s takes no span processors; agents' spans go through a provider of our own",
         type(existing).__qualname__,
     )
-    private = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=TaskIds())
+    private = made()
     private.add_span_processor(processor)
     return private
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -161,7 +162,30 @@ def test_a_users_instance_id_moves_out_of_the_way(
     assert resource["team"] == "core"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "description"),
+    [
+        ({"traces_sampler": "always_off"}, "AlwaysOffSampler"),
+        ({"traces_sampler": "TraceIdRatio", "traces_sampler_arg": 0.25}, "TraceIdRatioBased{0.25}"),
+        ({"traces_sampler": "traceidratio"}, "TraceIdRatioBased{1.0}"),
+        ({"traces_sampler_arg": 0.5}, "TraceIdRatioBased{0.5}"),  # the name is the environment's
+        ({}, "TraceIdRatioBased{0.75}"),
+    ],
+)
+def test_the_sampler_can_be_an_argument(
+    backend: StubBackend, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], description: str
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "" if "traces_sampler" in arguments else "0.75")
+    otel_agents.configure(otlp_endpoint=backend.url, **arguments)
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    assert provider.sampler.get_description() == description
+
+
 def test_a_bad_setting_is_one_error_that_names_it() -> None:
+    with pytest.raises(otel_agents.ConfigError, match="traces_sampler must be one of always_on, always_off"):
+        otel_agents.configure(traces_sampler="sometimes")
     with pytest.raises(otel_agents.ConfigError) as caught:
         otel_agents.configure(capture="everything")
     assert "capture" in str(caught.value)
