@@ -264,8 +264,3 @@ class _Writer:
     def _raw(self, text: str) -> None:
         self.parts.append(text)
         self._room -= len(text)
-
-
-def join_json(items: Iterable[str]) -> str:
-    """JSON texts as one JSON list."""
-    return "[" + ",".join(items) + "]"

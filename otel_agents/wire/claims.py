@@ -82,11 +82,6 @@ def claim_attempt(span: Span) -> bool:
         return False
 
 
-def claimed(span: Span) -> bool:
-    """Whether somebody accounts for the span's call."""
-    return hasattr(span, _CLAIM)
-
-
 def release(span: Span) -> None:
     """Ends an attempt that failed and was accounted as such; another attempt may follow in the same span."""
     _set(span, _FREE, True)

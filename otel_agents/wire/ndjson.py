@@ -21,11 +21,6 @@ def lines(body: bytes) -> Iterator[bytes]:
             yield stripped
 
 
-def first_line(body: bytes) -> bytes | None:
-    """The first of :func:`lines`, without looking at the rest."""
-    return next(lines(body), None)
-
-
 def last_line(body: bytes, wanted: bytes) -> bytes | None:
     """The last line that contains ``wanted`` and begins an object.
 
