@@ -8,7 +8,6 @@ more of a value than is written, and say in place what was left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from json.encoder import encode_basestring as _quote
 from typing import TYPE_CHECKING, Final, cast
 
