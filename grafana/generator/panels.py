@@ -20,6 +20,10 @@ from generator import queries
 DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH: Final = 24
 
+#: Points of a graph, however wide. Each is counted over a window of its own, for every series: over weeks a
+#: point for every pixel takes Prometheus four times as long.
+MOST_POINTS: Final = 240
+
 DOLLARS: Final = units.Dollars
 SECONDS: Final = units.Seconds
 SHARE: Final = units.PercentUnit
@@ -122,6 +126,7 @@ def graph(
         .show_points(common.VisibilityMode.AUTO)
         .draw_style(common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE)
         .interval(interval)
+        .max_data_points(MOST_POINTS)
         .min(0)
         .legend(
             common_builders.VizLegendOptions()
@@ -233,7 +238,7 @@ def board(
         .uid(uid)
         .description(description)
         .tags(["otel-agents"])
-        .refresh("1m")
+        .refresh("5m" if since.endswith("d") else "1m")
         .time(since, "now")
         .timezone("browser")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)

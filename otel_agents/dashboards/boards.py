@@ -59,6 +59,7 @@ class Panel:
         height: in Grafana's rows of 30 pixels.
         steps: colours by value, (from this value on, colour); the first has no lower bound.
         interval: shortest step in seconds.
+        most: points over time at most.
         renamed, order, excluded: a table's columns.
         units: of a table's columns, by their new names.
     """
@@ -76,6 +77,7 @@ class Panel:
     no_value: str = "no data"
     steps: tuple[tuple[float | None, str], ...] = ()
     interval: float = 0.0
+    most: int = 11_000
     stacked: bool = False
     bars: bool = False
     queries: tuple[Query, ...] = ()
@@ -242,6 +244,7 @@ def _panel(made: Mapping[str, Any]) -> Panel:
         no_value=defaults.get("noValue", "no data"),
         steps=tuple((one["value"], one["color"]) for one in defaults.get("thresholds", {}).get("steps", [])),
         interval=duration(made["interval"]) if made.get("interval") else 0.0,
+        most=made.get("maxDataPoints") or 11_000,
         stacked=custom.get("stacking", {}).get("mode") == "normal",
         bars=custom.get("drawStyle") == "bars",
         queries=tuple(

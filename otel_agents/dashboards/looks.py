@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Final
 
 from otel_agents.dashboards import filling
 from otel_agents.dashboards.boards import Board, Panel, Query
-from otel_agents.dashboards.prometheus import Exemplar, Prometheus, Refused, Series
+from otel_agents.dashboards.prometheus import PATIENCE, Exemplar, Prometheus, Refused, Series
 from otel_agents.dashboards.units import written
 
 #: Points of a panel for each of its 24 columns.
@@ -106,16 +107,25 @@ def offered(board: Board, asked: Asked, server: Prometheus) -> dict[str, list[st
 def look(board: Board, asked: Asked, server: Prometheus) -> list[Look]:
     """What the panels of ``board`` show, in their order.
 
+    A page is there after ``PATIENCE`` seconds: a panel whose answer is not says so.
+
     Raises:
         Away: Prometheus does not answer.
     """
-    begun = [begin(board, panel, asked, server) for panel in board.panels]
+    until = time.monotonic() + PATIENCE
+    begun = [begin(board, panel, asked, server, until) for panel in board.panels]
     return [finish() for finish in begun]
 
 
-def begin(board: Board, panel: Panel, asked: Asked, server: Prometheus) -> Callable[[], Look]:
-    """Asks the queries of one panel; what is answered waits for the rest and gives the look."""
-    between = filling.step(asked.span, panel.width * _POINTS, panel.interval)
+def begin(
+    board: Board, panel: Panel, asked: Asked, server: Prometheus, until: float = math.inf
+) -> Callable[[], Look]:
+    """Asks the queries of one panel; what is answered waits for the rest and gives the look.
+
+    Args:
+        until: when nobody waits any more, by the monotonic clock.
+    """
+    between = filling.step(asked.span, min(panel.width * _POINTS, panel.most), panel.interval)
     given, matched = filling.own(asked.span, between), _matched(board, asked)
     futures: list[tuple[Query, Future[list[Series]]]] = []
     traced: list[Future[list[Exemplar]]] = []
@@ -124,11 +134,11 @@ def begin(board: Board, panel: Panel, asked: Asked, server: Prometheus) -> Calla
     for query in panel.queries:
         expression = filling.fill(query.expression, given, matched)
         if query.instant:
-            futures.append((query, _workers.submit(server.instant, expression, asked.end)))
+            futures.append((query, _workers.submit(server.instant, expression, asked.end, until)))
         else:
-            futures.append((query, _workers.submit(server.over_time, expression, start, end, between)))
+            futures.append((query, _workers.submit(server.over_time, expression, start, end, between, until)))
         if query.exemplars:
-            traced.append(_workers.submit(server.exemplars, expression, asked.start, asked.end))
+            traced.append(_workers.submit(server.exemplars, expression, asked.start, asked.end, until))
 
     def finish() -> Look:
         made = Look(panel, between=between)

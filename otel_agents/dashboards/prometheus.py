@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,9 +13,10 @@ import httpx
 
 from otel_agents.dashboards.boards import BoardError
 
-#: Seconds for one answer.
-_TIMEOUT: Final = 30.0
+#: Seconds for one answer, and for all answers of a page.
+PATIENCE: Final = 30.0
 _CONNECT: Final = 3.0
+_TOO_MUCH: Final = f"no answer in {PATIENCE:g} s; choose a shorter time range"
 
 
 class Away(Exception):
@@ -66,20 +68,23 @@ class Prometheus:
         self.url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self._client = httpx.Client(
             base_url=urlunsplit(parts),
-            timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT),
+            timeout=httpx.Timeout(PATIENCE, connect=_CONNECT),
             # A proxy of the environment knows nothing of this machine's own servers.
             trust_env=host not in ("localhost", "127.0.0.1", "::1"),
             limits=httpx.Limits(max_connections=16),
         )
 
-    def instant(self, expression: str, at: float) -> list[Series]:
+    def instant(self, expression: str, at: float, until: float = math.inf) -> list[Series]:
         """Every series at one moment.
+
+        Args:
+            until: when nobody waits for the answer any more, by the monotonic clock.
 
         Raises:
             Away: no usable answer.
-            Refused: the query is not to Prometheus' liking.
+            Refused: the query is not to Prometheus' liking, or takes too long.
         """
-        data = self._ask("query", {"query": expression, "time": f"{at:.3f}"})
+        data = self._ask("query", {"query": expression, "time": f"{at:.3f}"}, until)
         kind, result = data.get("resultType"), data.get("result", [])
         if kind == "scalar":
             return [Series({}, [(float(result[0]), float(result[1]))])]
@@ -89,16 +94,14 @@ class Prometheus:
             if "value" in one
         ]
 
-    def over_time(self, expression: str, start: float, end: float, step: float) -> list[Series]:
-        """Every series at every step.
-
-        Raises:
-            Away, Refused: see :meth:`instant`.
-        """
+    def over_time(
+        self, expression: str, start: float, end: float, step: float, until: float = math.inf
+    ) -> list[Series]:
+        """Every series at every step; ``until`` and what is raised as for :meth:`instant`."""
         asked = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         return [
             Series(one["metric"], [(float(at), float(value)) for at, value in one["values"]])
-            for one in self._ask("query_range", asked).get("result", [])
+            for one in self._ask("query_range", asked, until).get("result", [])
             if "values" in one
         ]
 
@@ -113,14 +116,13 @@ class Prometheus:
         found = answer if isinstance(answer, list) else []
         return sorted((str(one) for one in found if one), key=lambda one: (one.casefold(), one))
 
-    def exemplars(self, expression: str, start: float, end: float) -> list[Exemplar]:
+    def exemplars(self, expression: str, start: float, end: float, until: float = math.inf) -> list[Exemplar]:
         """What was recorded with a trace in the time range, for the metrics that ``expression`` names.
 
-        Raises:
-            Away, Refused: see :meth:`instant`.
+        ``until`` and what is raised as for :meth:`instant`.
         """
         asked = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}"}
-        answer = self._send("POST", "query_exemplars", asked)
+        answer = self._send("POST", "query_exemplars", asked, until)
         found = [
             Exemplar(
                 series.get("seriesLabels", {}),
@@ -134,18 +136,23 @@ class Prometheus:
         ]
         return [one for one in found if math.isfinite(one.value)]
 
-    def _ask(self, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    def _ask(self, path: str, asked: Mapping[str, str], until: float) -> dict[str, Any]:
         # As a form, not in the address: filled in, the longer queries do not fit through every proxy.
-        data = self._send("POST", path, asked)
+        data = self._send("POST", path, asked, until)
         return data if isinstance(data, dict) else {}
 
-    def _send(self, method: str, path: str, asked: Mapping[str, str]) -> Any:
-        form = {"params": asked} if method == "GET" else {"data": asked}
+    def _send(self, method: str, path: str, asked: Mapping[str, str], until: float = math.inf) -> Any:
+        # Prometheus gives up a query when nobody waits for it any more.
+        left = min(until - time.monotonic(), PATIENCE)
+        if left <= 0:
+            raise Refused(_TOO_MUCH)
+        form: dict[str, Any] = {"params": asked} if method == "GET" else {"data": asked}
+        form["timeout"] = httpx.Timeout(left, connect=min(left, _CONNECT))
         try:
-            answer = self._client.request(method, f"/api/v1/{path}", **form)  # type: ignore[arg-type]
-        except httpx.ReadTimeout:
+            answer = self._client.request(method, f"/api/v1/{path}", **form)
+        except (httpx.ReadTimeout, httpx.PoolTimeout):
             # It is there, but this is too much for it: other panels may do.
-            raise Refused(f"no answer in {_TIMEOUT:g} s; choose a shorter time range") from None
+            raise Refused(_TOO_MUCH) from None
         except httpx.HTTPError as error:
             raise Away(f"Prometheus at {self.url} does not answer ({_why(error)})") from None
         try:
@@ -163,7 +170,7 @@ def _why(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectTimeout):
         return f"no answer in {_CONNECT:g} s"
     if isinstance(error, httpx.TimeoutException):
-        return f"no answer in {_TIMEOUT:g} s"
+        return f"no answer in {PATIENCE:g} s"
     text = str(error).lower()
     if "refused" in text:
         return "connection refused"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 from ui_html import parse
 
-from otel_agents.dashboards import boards, filling
+from otel_agents.dashboards import boards, filling, looks
 from otel_agents.dashboards.boards import BoardError
 from otel_agents.dashboards.prometheus import Prometheus
 from otel_agents.dashboards.units import written
@@ -121,6 +123,36 @@ def test_an_address_that_says_nothing_usable_shows_the_usual(address: str) -> No
     found = read(address)
     assert found.asked.start < found.asked.end <= NOW
     assert found.every in (0, 60)
+
+
+def test_a_long_time_is_asked_for_less_often() -> None:
+    def every(query: str) -> float:
+        return reading.read(QueryParams(query), boards.load("overview"), 1e9).every
+
+    assert (every(""), every("range=7d"), every("from=1000&to=200000")) == (60, 300, 300)
+    assert every("range=7d&refresh=15") == 15
+
+
+def test_a_page_is_there_after_half_a_minute_whatever_prometheus_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every panel may take as long as the page; all together may not take longer."""
+    monkeypatch.setattr(looks, "PATIENCE", 1.0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        server = Prometheus(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        shown = looks.look(boards.load("models"), looks.Asked(0, 3600), server)
+        assert time.monotonic() - began < 20  # one after another it were 8 at a time, half a minute each
+    panels = [one for one in shown if one.panel.kind != "row"]
+    assert len(panels) > 15
+    assert {one.problem for one in panels} == {"no answer in 30 s; choose a shorter time range"}
+
+
+def test_points_are_no_more_than_the_dashboard_says() -> None:
+    graphs = [one for name in BOARDS for one in boards.load(name).panels if one.kind == "timeseries"]
+    assert {one.most for one in graphs} == {240}
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//x", "ftp://x", "http://"])

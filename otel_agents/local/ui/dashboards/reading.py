@@ -18,6 +18,9 @@ from otel_agents.dashboards.looks import Asked
 RANGES: Final = ("15m", "1h", "6h", "24h", "7d", "30d")
 #: Seconds between two refreshes to choose from, and what they are called.
 REFRESHES: Final = ((0, "off"), (5, "5 s"), (15, "15 s"), (60, "1 min"), (300, "5 min"))
+#: A time range of more seconds than this is a lot to ask: it is refreshed this seldom when nothing is chosen.
+_LONG: Final = 86_400.0
+_SELDOM: Final = 300.0
 #: The longest time range, in seconds: what is asked of Prometheus has to have an end.
 _LONGEST: Final = 400 * 86_400.0
 
@@ -79,6 +82,7 @@ def read(params: QueryParams, board: Board, now: float) -> Reading:
         start, end = now - span, now
     if not start < end:
         start, end = now - board.since, now
+    usual = max(board.refresh, _SELDOM) if end - start > _LONG else board.refresh
     chosen = {
         one.name: tuple(dict.fromkeys(value for value in params.getlist(one.name) if value))
         for one in board.variables
@@ -90,7 +94,7 @@ def read(params: QueryParams, board: Board, now: float) -> Reading:
         name,
         _field(since) if not name else "",
         _field(until) if not name else "",
-        seconds_of(params.get("refresh"), board.refresh),
+        seconds_of(params.get("refresh"), usual),
         _address(params.get("langfuse")),
         tuple((key, value) for key, value in params.multi_items() if value and key in known),
     )
