@@ -30,6 +30,14 @@ _MODEL_CALLS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }  # fmt: skip
 
+#: Operations of model calls under names that were given up → operation.
+_EARLY_NAMES: Final[Mapping[str, str]] = {
+    "chat.completions": semconv.OP_CHAT,
+    "chat.streaming_completions": semconv.OP_CHAT,
+    "text.completions": semconv.OP_TEXT_COMPLETION,
+    "text.streaming_completions": semconv.OP_TEXT_COMPLETION,
+}
+
 #: Kinds of OpenInference that are not model calls → operation.
 _STRUCTURE: Final[Mapping[str, str]] = {
     "AGENT": semconv.OP_INVOKE_AGENT,
@@ -53,6 +61,7 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
 #: Starts of scopes whose input tokens leave out the cache, which the normaliser adds.
 _EXCLUSIVE: Final = ("openlit.",)
 
+_PYDANTIC_AI: Final = "pydantic-ai"
 #: Its spans are named after a class and a method, and all of them say their kind when they end.
 _LLAMA_INDEX: Final = "openinference.instrumentation.llama_index"
 #: Methods of LlamaIndex's models that send requests → kind.
@@ -76,18 +85,28 @@ def model_call(attributes: Mapping[str, Any]) -> str | None:
     """The operation of a span that is one model call, in any dialect; None for all other spans."""
     name = attributes.get(semconv.OPERATION_NAME)
     if name is not None:
+        name = _EARLY_NAMES.get(str(name), name)
         return name if name in semconv.INFERENCE_OPERATIONS else None
     for attribute, kinds in _MODEL_CALLS.items():
         kind = attributes.get(attribute)
         if kind is not None:
-            return kinds.get(str(kind))
-    return None
+            return kinds.get(str(kind)) or kinds.get(str(kind).upper())
+    # Logfire before it said operations.
+    return semconv.OP_CHAT if "request_data" in attributes and semconv.REQUEST_MODEL in attributes else None
 
 
 def at_start(span: SdkSpan) -> None:
-    """Gives a starting span of OpenInference its operation, unless it is a model call: those are found."""
+    """Gives a starting span its operation where its dialect says it otherwise, or late.
+
+    Model calls are left as they are: those are found.
+    """
     attributes = span.attributes
     if attributes is not None and semconv.OPERATION_NAME in attributes:
+        return
+    if (scope := span.instrumentation_scope) is not None and scope.name == _PYDANTIC_AI:
+        operation = _of_pydantic_ai(span.name, attributes or {})
+        if operation is not None:
+            span.set_attribute(semconv.OPERATION_NAME, operation)
         return
     kind = (attributes or {}).get(_KIND)
     if kind is None and _is_llama_index(span) and _call_by_name(span.name) is None:
@@ -141,6 +160,15 @@ def at_end(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue
     if ours and ours not in attributes and (name := attributes.get(theirs)) is not None:
         found[ours] = name
     return found
+
+
+def _of_pydantic_ai(name: str, attributes: Mapping[str, Any]) -> str | None:
+    """What its instrumentation versions 1 and 2 do not say."""
+    if "agent_name" in attributes:
+        return semconv.OP_INVOKE_AGENT
+    if semconv.TOOL_NAME in attributes:
+        return semconv.OP_EXECUTE_TOOL
+    return semconv.OP_INVOKE_WORKFLOW if name.startswith("running") else None
 
 
 def _is_llama_index(span: object) -> bool:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from otel_agents.assembly import edge
 from otel_agents.config import resolve
 from otel_agents.normalize.dialects import DIALECTS
-from otel_agents.normalize.kinds import at_end
+from otel_agents.normalize.kinds import at_end, at_start, model_call
 from otel_agents.privacy import Redactor
 
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
@@ -80,6 +80,45 @@ def test_every_dialect_is_documented() -> None:
 
     text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text()
     assert [one.name for one in DIALECTS if not one.everywhere and f"`{one.name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "operation"),
+    [
+        ({"gen_ai.operation.name": "chat"}, "chat"),
+        ({"gen_ai.operation.name": "chat.completions"}, "chat"),  # Semantic Kernel
+        ({"gen_ai.operation.name": "text.streaming_completions"}, "text_completion"),
+        ({"openinference.span.kind": "llm"}, "chat"),
+        ({"request_data": "{}", "gen_ai.request.model": "gpt-4o"}, "chat"),  # Logfire 3
+        ({"llm.request.type": "embedding"}, "embeddings"),
+        ({"gen_ai.operation.name": "execute_tool"}, None),
+        ({"openinference.span.kind": "tool"}, None),
+        ({"request_data": "{}"}, None),
+        ({}, None),
+    ],
+)
+def test_what_the_tables_make_a_call_is_known_as_one(given: dict[str, Any], operation: str | None) -> None:
+    """Or the hook on the wire would make a second span of it, and both would count."""
+    assert model_call(given) == operation
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "operation"),
+    [
+        ("agent run", {"agent_name": "a", "model_name": "m"}, "invoke_agent"),
+        ("running tool", {"gen_ai.tool.name": "t"}, "execute_tool"),
+        ("running 2 tools", {"tools": ["t", "u"]}, "invoke_workflow"),
+        ("chat m", {"gen_ai.operation.name": "chat"}, "chat"),
+        ("anything", {}, None),
+    ],
+)
+def test_early_pydantic_ai_has_its_place_from_the_start(
+    name: str, given: dict[str, Any], operation: str | None
+) -> None:
+    """What is below needs to know which span around it Langfuse will see."""
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("pydantic-ai").start_span(name, attributes=given)
+    at_start(span)  # type: ignore[arg-type]
+    assert (span.attributes or {}).get("gen_ai.operation.name") == operation  # type: ignore[attr-defined]
 
 
 def test_what_decorators_say_late_is_known_when_the_span_ends() -> None:
