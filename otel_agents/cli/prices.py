@@ -46,7 +46,7 @@ def check(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell how old the prices are and which models seen have none; exit status 3 when one has none."""
+    """Tell how old the prices are and which models seen have none; exit status 3 when there is a gap."""
     from otel_agents.accounting import contracts, listing
     from otel_agents.cli.periods import moment
     from otel_agents.config import resolve
@@ -56,16 +56,17 @@ def check(
     contracts.use(settings)
     age = listing.age()
     seen = {} if offline else _seen(settings, start)
+    nameless = seen.pop("", Seen())
     rows = {model: (one, listing.look_up(model)) for model, one in sorted(seen.items())}
     # Calls of a model that does not exist fail and use nothing: that one needs no price.
     missing = [
         model for model, (one, price) in rows.items() if not price.source and (one.without or one.cost)
     ]
     if as_json:
-        print(json.dumps(_plain(age, rows, missing), indent=2, default=str))
+        print(json.dumps(_plain(age, rows, missing, nameless), indent=2, default=str))
     else:
-        _print(settings, age, rows, missing, offline)
-    if missing:
+        _print(settings, age, rows, missing, nameless, offline)
+    if missing or nameless.without:
         raise typer.Exit(UNPRICED)
 
 
@@ -103,6 +104,7 @@ def show(
 
 
 def _seen(settings: Settings, since: datetime) -> dict[str, Seen]:
+    """What was seen of each model; of calls that name none, under the empty name."""
     from otel_agents.cli.progress import counting
     from otel_agents.cli.project import open_reader
 
@@ -110,25 +112,37 @@ def _seen(settings: Settings, since: datetime) -> dict[str, Seen]:
     with open_reader(settings) as reader, counting("observations") as progress:
         fields = ("core", "basic", "model", "usage")
         for one in reader.observations(since=since, fields=fields, progress=progress):
-            if one.type not in ("GENERATION", "EMBEDDING") or not one.model:
+            if one.type not in ("GENERATION", "EMBEDDING"):
                 continue
-            model = found[one.model]
+            model = found[one.model or ""]
             model.calls += 1
             model.cost += one.cost or 0.0
             model.without += one.cost is None and one.tokens > 0
     return dict(found)
 
 
-def _plain(age: Age, rows: dict[str, tuple[Seen, Price]], missing: list[str]) -> dict[str, Any]:
+def _plain(
+    age: Age, rows: dict[str, tuple[Seen, Price]], missing: list[str], nameless: Seen
+) -> dict[str, Any]:
     models = {
         model: {**asdict(one), "source": price.source, "found_as": price.found_as}
         for model, (one, price) in rows.items()
     }
-    return {"price_list": asdict(age), "models": models, "without_price": missing}
+    return {
+        "price_list": asdict(age),
+        "models": models,
+        "without_price": missing,
+        "without_model": asdict(nameless),
+    }
 
 
 def _print(
-    settings: Settings, age: Age, rows: dict[str, tuple[Seen, Price]], missing: list[str], offline: bool
+    settings: Settings,
+    age: Age,
+    rows: dict[str, tuple[Seen, Price]],
+    missing: list[str],
+    nameless: Seen,
+    offline: bool,
 ) -> None:
     from otel_agents.accounting import contracts
     from otel_agents.cli.output import counted, dollars, print_table, visible, whole
@@ -149,18 +163,26 @@ def _print(
     if offline:
         return
     print()
-    if not rows:
+    if not rows and not nameless.calls:
         print("no model calls in that time")
         return
     cells = [
         (visible(model), whole(one.calls), whole(one.without), dollars(one.cost), _source(price))
         for model, (one, price) in rows.items()
     ]
+    if nameless.calls:
+        figures = whole(nameless.calls), whole(nameless.without), dollars(nameless.cost)
+        cells.append(("(no model)", *figures, "none"))
     print_table(("model", "calls", "without cost", "cost", "price"), cells)
     if missing:
         print(
             f"\n{counted(len(missing), 'model')} without a price; give them one, or an alias, in the file "
             "that OTEL_AGENTS_PRICES_FILE names"
+        )
+    if nameless.without:
+        print(
+            f"\n{counted(nameless.without, 'call')} without a cost and without a model; say which it is, or "
+            "what it costs: `model` in a task's metadata, or `cost=`"
         )
 
 

@@ -101,6 +101,21 @@ class TestPrices:
             "found_as": "house-*",
         }
 
+    def test_calls_that_name_no_model_are_a_gap_too(self, tmp_path: Path) -> None:
+        with running(LocalOptions(db=tmp_path / "local.db", port=0, orphan_grace_s=0.0)) as found:
+            recorder = Recorder(found)
+            for extra in ({}, {"gen_ai.usage.cost": 0.5}):
+                told = {"gen_ai.operation.name": "chat", "gen_ai.usage.total_tokens": 100, **extra}
+                recorder.span("chat", told, ago=1.0)
+            recorder.send()
+            done = run("prices", "check", folder=tmp_path, backend=found)
+            as_json = run("prices", "check", "--json", folder=tmp_path, backend=found)
+        assert done.returncode == as_json.returncode == 3, done.stderr
+        lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+        assert "(no model) 2 1 $0.5 none" in lines
+        assert "1 call without a cost and without a model; say which it is" in done.stdout
+        assert json.loads(as_json.stdout)["without_model"] == {"calls": 2, "without": 1, "cost": 0.5}
+
     def test_check_offline_asks_nobody(self, tmp_path: Path) -> None:
         done = run("prices", "check", "--offline", folder=tmp_path)
         assert done.returncode == 0
