@@ -59,6 +59,17 @@ def build(settings: Settings, redact: Callable[[str, object], object] | None) ->
     return made
 
 
+def load(settings: Settings) -> None:
+    """Imports what :func:`build` will need, for processes that are forked from this one."""
+    from opentelemetry.sdk import _logs, metrics, trace  # noqa: F401
+    from opentelemetry.sdk._logs import export  # noqa: F401
+
+    from otel_agents import instruments  # noqa: F401
+    from otel_agents.export import exporters, providers  # noqa: F401
+
+    exporters.span_sender(settings)
+
+
 def make_resource(settings: Settings, redactor: Redactor) -> Resource:
     """What this process is. ``service.instance.id`` is new for every process.
 

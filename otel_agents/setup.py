@@ -74,6 +74,8 @@ def configure(
             forks.when_forked(runtime.begin)
             if instrument_libraries:
                 instrument()
+            _warm_up()  # here and once, not in every worker's first request
+            assembly.load(resolved)
         else:
             _start(resolved, redact, known_plans, instrument_libraries)
         return resolved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,8 @@ from otel_agents.tracing.scopes import SCOPE_KEY, AgentRun, Scope, agent_run, de
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+    from otel_agents.observer.executions import Execution
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ def suspend() -> str:
         for part in parts:
             if _TASK_ID in part.attributes:
                 part.is_task = True  # an execution of the observer's, which would have counted itself
+                part.told = _told(part.span)
                 break
         inside = {key: value for key, value in around.attributes.items() if key != semconv.AGENT_NAME}
         trace_id = runs[0].span.get_span_context().trace_id
@@ -65,11 +69,13 @@ class resume:
     suspended. The metric of its duration counts the time that it worked. A token is for one resumption; a
     run that is suspended again gives another one. With a bad token the block runs without a span.
 
-    Gives the innermost run, as ``with agent(...) as run`` does. Works with ``async with`` too.
+    Gives the innermost run, as ``with agent(...) as run`` does; if that is a task's, what
+    ``trace_agent_execution`` gives. Works with ``async with`` too.
     """
 
     def __init__(self, token: str) -> None:
         self._runs: list[Run] = []
+        self._execution: tuple[Run, Execution] | None = None
         self._token: Any = None
         self._suspended: Suspended | None = None
         try:
@@ -77,7 +83,7 @@ class resume:
         except BadToken as error:
             logger.warning("otel-agents: nothing is resumed: %s", error)
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Run | Execution:
         found = self._suspended
         if found is None:
             return Run(Blueprint(AGENT, "", {}))
@@ -90,8 +96,12 @@ class resume:
                 run = _Resumed(part, found)
                 run.start()
                 self._runs.append(run)
+                if run.task_id:
+                    self._execution = run, _taken_up(run)
         except Exception:
             spans.note("resume a run")
+        if self._runs and self._execution is not None and self._execution[0] is self._runs[-1]:
+            return self._execution[1]
         return self._runs[-1] if self._runs else Run(Blueprint(AGENT, "", {}))
 
     def __exit__(
@@ -101,7 +111,10 @@ class resume:
         traceback: TracebackType | None,
     ) -> None:
         runs, self._runs = self._runs, []
+        execution, self._execution = self._execution, None
         for run in reversed(runs):
+            if execution is not None and execution[0] is run:
+                execution[1].wind_up(exc)
             if exc is None:
                 run.end()
             else:
@@ -110,7 +123,7 @@ class resume:
         if token is not None:
             detach(token)
 
-    async def __aenter__(self) -> Run:
+    async def __aenter__(self) -> Run | Execution:
         return self.__enter__()
 
     async def __aexit__(
@@ -164,7 +177,6 @@ def _part(run: Run) -> Part:
 
 
 _TASK_ID: Final = semconv.METADATA_PREFIX + "task_id"
-_STATUS: Final = semconv.METADATA_PREFIX + "status"
 _COUNTED: Final = ("used", "tokens", "priced", "cost", "unpriced")
 
 
@@ -207,16 +219,39 @@ class _Resumed(Run):
         self._started = time.perf_counter() - part.active
         self._token = otel_context.attach(self._context)
 
-    def end(self) -> None:
-        if (
-            not self._ended
-            and not self._passed_on
-            and self._part.is_task
-            and _TASK_ID in self._part.attributes
-        ):
-            status = "success" if self._error_type is None else "error"
-            spans.set_attributes(self.span, {_STATUS: status})
-        super().end()
+    @property
+    def task_id(self) -> str:
+        """Of the execution that it is; empty for others."""
+        return str(self._part.attributes.get(_TASK_ID, "")) if self._part.is_task else ""
+
+    @property
+    def part(self) -> Part:
+        """What it goes on from."""
+        return self._part
+
+
+def _told(identity: int) -> Mapping[str, Any]:
+    """What the app has said that the execution used whose span this is."""
+    from otel_agents.observer import registry
+
+    execution = registry.current()
+    while execution is not None and execution.span.get_span_context().span_id != identity:
+        execution = execution.outer
+    return asdict(execution.told) if execution is not None else {}
+
+
+def _taken_up(run: _Resumed) -> Execution:
+    """The execution whose run this is."""
+    from otel_agents.accounting import Usage
+    from otel_agents.observer.executions import Execution
+    from otel_agents.observer.totals import Totals
+
+    told = Totals(**run.part.told)
+    if isinstance(told.usage, Mapping):
+        told.usage = Usage(**told.usage)
+    execution = Execution(run.task_id, run.part.name)
+    execution.take_up(run, run.part.start, told)
+    return execution
 
 
 def _below(around: Context, trace_id: int, parent: int) -> Context:

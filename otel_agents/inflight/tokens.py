@@ -39,6 +39,7 @@ class Part:
         calls: of models and of tools so far.
         counted: what the model calls came to: see ``tracing.scopes.Counted``.
         is_task: whether it is counted as a task in the end.
+        told: of a task: what the app has said that it used, as the observer's ``Totals``.
     """
 
     operation: str
@@ -53,6 +54,7 @@ class Part:
     calls: Sequence[int] = (0, 0)
     counted: Mapping[str, float] = field(default_factory=dict)
     is_task: bool = False
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -217,7 +217,38 @@ class Execution:
     ) -> None:
         self.__exit__(exc_type, exc, traceback)
 
-    # --- for the observer ------------------------------------------------------------------------
+    # --- for the observer, and for what goes on with a suspended execution ------------------------
+
+    @property
+    def told(self) -> Totals:
+        """What the app has said of tokens and cost so far."""
+        return self._totals
+
+    def take_up(self, run: Run, started: int, told: Totals) -> None:
+        """Goes on as the execution whose run another process has begun; to be ended by :meth:`wind_up`.
+
+        Args:
+            run: which has started again, in the current context.
+            started: when it began at first, nanoseconds since the epoch.
+            told: what the app has said of tokens and cost so far.
+        """
+        self._run, self._started, self._totals = run, started, told
+        self._token = otel_context.attach(otel_context.set_value(registry.EXECUTION, self))
+        if self.task_id:
+            registry.begun(self.task_id, self)
+
+    def wind_up(self, exc: BaseException | None) -> None:
+        """What is to be done just before the run of an execution ends that was taken up."""
+        run, token = self._run, self._token
+        self._token = None
+        try:
+            if run is not None and run.passed_on:
+                registry.ended(self.task_id or "", self)
+            elif run is not None:
+                self._finish(run, exc)
+        except Exception:
+            spans.note("end an execution")
+        contexts.detach(token)
 
     def note(self, metadata: Mapping[str, object]) -> None:
         """Puts metadata on the execution's span while it runs."""

@@ -158,6 +158,38 @@ print(token, flush=True)
     assert counts(backend, "otel_agents.task.count") == {"coder": (1, 1)}
 
 
+def test_a_resumed_execution_is_one(start: Start, backend: StubBackend) -> None:
+    """What resume() gives takes what trace_agent_execution's does; what was told before is remembered."""
+    first = """
+otel_agents.configure()
+observer = otel_agents.get_langfuse_observer()
+with observer.trace_agent_execution("t-1", "coder", "do it") as trace:
+    trace.update(cost=0.25, metadata={"model": "gpt-4o-mini", "early": 1})
+    token = otel_agents.suspend()
+print(token, flush=True)
+"""
+    code, token = ended(start(first))
+    assert code == 0
+    second = """
+otel_agents.configure()
+with otel_agents.resume(sys.argv[1]) as trace:
+    assert (trace.task_id, trace.agent) == ("t-1", "coder")
+    trace.update(output="done", tokens={"input": 7, "output": 2}, metadata={"late": 2})
+    trace.set_error("not good enough")
+print("fine")
+"""
+    code, output = ended(start(second, token.strip()))
+    assert output == "fine\n"
+    by_name = {span.name: attributes(span) for span in backend.spans()}
+    run, call = by_name["invoke_agent coder"], by_name["chat gpt-4o-mini"]
+    assert (run["otel_agents.metadata.early"], run["otel_agents.metadata.late"]) == (1, 2)
+    assert run["otel_agents.metadata.status"] == "error"
+    assert run["otel_agents.reported.tokens"] == 9
+    assert (call["gen_ai.usage.input_tokens"], call["gen_ai.usage.cost"]) == (7, 0.25)
+    assert len(backend.spans()) == 2
+    assert counts(backend, "otel_agents.task.count") == {"coder": (1, 1)}
+
+
 def test_tokens_that_are_none(start: Start, backend: StubBackend) -> None:
     script = """
 otel_agents.configure()
