@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
-    from otel_agents.stack.services import Stack
+    from otel_agents.stack.state import Keys, State
 
 #: Seconds a detached stack may take: a build of the Collector can be among it.
 _DETACHED_START = 900.0
@@ -80,7 +80,7 @@ def up(
     from otel_agents.stack.waiting import until_told_to_stop
 
     with until_told_to_stop() as told, services.running(settings, options, _say) as stack:
-        _print_addresses(stack)
+        _print_addresses(stack.state, stack.keys)
         _say("Ctrl-C stops it")
         told.wait(stack.children)
         _say("stopping")
@@ -90,16 +90,15 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _print_addresses(stack: Stack) -> None:
-    for line in addresses(stack):
+def _print_addresses(state: State, keys: Keys) -> None:
+    for line in addresses(state, keys):
         print(line, flush=True)
 
 
-def addresses(stack: Stack) -> list[str]:
+def addresses(state: State, keys: Keys) -> list[str]:
     """Where the parts of a running stack are, and what an app's environment has to say."""
     from otel_agents.stack.services import app_environment
 
-    state = stack.state
     lines = [f"UI          {state.ui}"]
     if state.otlp:
         lines.append(f"Collector   {state.otlp} (OTLP/HTTP)")
@@ -110,7 +109,7 @@ def addresses(stack: Stack) -> list[str]:
     lines.append(f"logs        {state.logs}")
     lines.append("")
     lines.append("For your app:")
-    environment = app_environment(state, stack.keys)
+    environment = app_environment(state, keys)
     lines.extend(f"  export {name}={value}" for name, value in environment.items())
     return lines
 
@@ -119,9 +118,9 @@ def _detach(settings: Settings) -> None:
     """Starts the same command in the background, and waits until its stack is ready."""
     from otel_agents.cli.errors import CommandError
     from otel_agents.stack import state
-    from otel_agents.stack.services import Stack
 
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with state.held(settings.home):
+        pass  # refused as in the foreground, before the log of a stack that runs is overwritten
     log = settings.home / "up.log"
     command = [argument for argument in sys.argv[1:] if argument not in ("--detach", "-d")]
     with log.open("wb") as output:
@@ -147,10 +146,7 @@ def _detach(settings: Settings) -> None:
             if not ready and found is None:
                 _say(line)
         if ready and found is not None:
-            from otel_agents.stack.process import Children
-
-            children = Children(settings.home / "logs")
-            _print_addresses(Stack(found, state.local_keys(settings.home), children))
+            _print_addresses(found, state.local_keys(settings.home))
             _say("`otel-agents down` stops it")
             return
         if child.poll() is not None:

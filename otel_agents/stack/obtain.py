@@ -48,6 +48,7 @@ def obtain(settings: Settings, build: bool, say: Callable[[str], None]) -> Obtai
     if collector.docker_works():
         return Obtained(None, True, collector.CONTRIB_IMAGE)
     if not build:
+        say("no Collector on this machine, apps send to the backend directly: --build makes one")
         return none("no Collector on this machine, and none is built")
     try:
         built = collector.build_collector(say, settings)

@@ -30,6 +30,12 @@ UP = ("up", "--no-build", "--no-prometheus")
         (UP, {"OTELCOL_BIN": "/nonexistent"}, 1, "OTELCOL_BIN=/nonexistent is not an executable file"),
         (("up",), {"PROMETHEUS_BIN": "/nonexistent"}, 1, "PROMETHEUS_BIN=/nonexistent is not an executable"),
         (("up",), {"OTEL_AGENTS_HOME": "/dev/null/x"}, 1, "set OTEL_AGENTS_HOME to another folder"),
+        (
+            ("up", "--detach"),
+            {"OTEL_AGENTS_HOME": "/dev/null/x"},
+            1,
+            "set OTEL_AGENTS_HOME to another folder",
+        ),
         (("collector", "path"), {"OTELCOL_BIN": "/nonexistent"}, 1, "OTELCOL_BIN=/nonexistent"),
         (("collector", "validate", "missing.yaml"), {}, 2, "missing.yaml is not a file"),
         (("demo", "--live"), {}, 2, "--live needs OPENAI_API_KEY and ANTHROPIC_API_KEY"),

@@ -97,9 +97,12 @@ def test_detached_until_down(up: Up) -> None:
     assert found.ui in started.stdout
     assert answers(f"{found.ui}/api/public/health")
 
-    second = up.run("up", *FREE)
-    assert second.returncode == 1
-    assert second.stderr.startswith(f"error: a stack already runs in {up.home}")
+    log = (up.home / "up.log").read_bytes()
+    for again in (("up", *FREE), ("up", "--detach", *FREE)):
+        second = up.run(*again)
+        assert second.returncode == 1
+        assert second.stderr.startswith(f"error: a stack already runs in {up.home}")
+    assert (up.home / "up.log").read_bytes() == log
 
     down = up.run("down")
     assert (down.stdout, down.returncode) == ("stopped\n", 0)
