@@ -21,16 +21,15 @@ _PARTS: Final = (sc.USAGE_CACHE_READ, sc.USAGE_CACHE_WRITE)
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """The sum of the counts in ``parts`` is above the one in ``whole``."""
+    """The counts in ``parts``, or one of them, are above the one in ``whole``."""
 
     whole: str
     parts: tuple[str, str]
 
     def holds(self, record: Record) -> bool:
         whole = integer(record.attributes.get(self.whole))
-        return (
-            whole is not None and sum(integer(record.attributes.get(one)) or 0 for one in self.parts) > whole
-        )
+        parts = [integer(record.attributes.get(one)) or 0 for one in self.parts]
+        return whole is not None and max(*parts, sum(parts)) > whole
 
     def ottl(self) -> str:
         whole = f"Int({attribute(self.whole)})"
