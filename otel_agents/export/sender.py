@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 from otel_agents.export.entries import Entry, request_of
 from otel_agents.export.waits import retry_after
@@ -77,6 +78,8 @@ class HttpSender:
         signal: str = "traces",
     ) -> None:
         self._url = url
+        parts = urlsplit(url)
+        self._shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
         self._timeout = timeout
         self._gzip = compression == "gzip"
         self._headers = {
@@ -105,10 +108,10 @@ class HttpSender:
                 allow_redirects=False,
             )
         except requests.Timeout:
-            return Answer("later", "timeout", f"no answer from {self._url} within {limit:g} s")
+            return Answer("later", "timeout", f"no answer from {self._shown} within {limit:g} s")
         except (requests.RequestException, OSError, ValueError) as error:
             reason = "cut_off" if _was_connected(error) else "unreachable"
-            return Answer("later", reason, one_line(f"{type(error).__name__}: {error}"))
+            return Answer("later", reason, one_line(f"{self._shown}: {_why(error)}"))
         return _read(answer, spans)
 
     def close(self) -> None:
@@ -135,6 +138,16 @@ class ExporterSender:
 
     def close(self) -> None:
         self._exporter.shutdown()
+
+
+def _why(error: BaseException) -> str:
+    """The system's own words where there are some; those of the libraries tell of their pools and retries."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return f"{type(error).__name__}: {error}"
 
 
 def _as_it_is(request: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from parts import wait_for
 from stub_backend import StubBackend
 
 from otel_agents.export import dead_letters, disk
+from otel_agents.export.sender import HttpSender
 from otel_agents.export.trim import TRIMMED
 
 
@@ -47,6 +49,14 @@ def test_what_may_pass_by_itself_is_waited_out(
     wait_for(lambda: out.outbox.waiting() == (0, 0), "the next try")
     assert names(backend) == ["a", "b"]
     assert out.counts == {"delivered": 2, "spooled": 2}
+
+
+def test_why_nobody_answers_is_said_without_the_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    said = HttpSender(f"http://me:secret@127.0.0.1:{port}/v1/traces", {}, 3.0, "none").post(b"")
+    assert (said.kind, said.reason) == ("later", "unreachable")
+    assert said.message == f"http://127.0.0.1:{port}/v1/traces: Connection refused"
 
 
 @pytest.mark.parametrize("kind", ["reset", "truncate", "lost_answer"])
