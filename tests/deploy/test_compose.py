@@ -9,6 +9,8 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,58 @@ def test_everything_that_runs_is_restarted_and_watched() -> None:
         assert service["restart"] == "unless-stopped", name
         # The Collector's image has nothing that could ask; Prometheus does it.
         assert ("healthcheck" in service) == (name != "collector"), name
+
+
+def test_health_is_asked_with_what_the_image_certainly_has() -> None:
+    """A check that cannot run never passes, and what waits for it never starts."""
+    programs = {
+        "langfuse-web": "node",
+        "langfuse-worker": "node",
+        "postgres": "pg_isready",
+        "clickhouse": "wget",  # as in Langfuse's own compose file
+        "redis": "redis-cli",
+        "minio": "mc",
+        "bridge": "python",
+        "prometheus": "promtool",  # the image may come without a shell
+        "alertmanager": "wget",  # busybox: it is started by a shell script, too
+        "grafana": "curl",
+    }
+    found = {}
+    for name, service in SERVICES.items():
+        if "healthcheck" in service:
+            how, *command = service["healthcheck"]["test"]
+            assert how in ("CMD", "CMD-SHELL")
+            words = " ".join(command).split()
+            found[name] = next(word for word in words if "=" not in word)  # variables may come first
+    assert found == programs
+
+
+@pytest.mark.parametrize(
+    ("service", "path"), [("langfuse-web", "/api/public/health"), ("langfuse-worker", "/api/health")]
+)
+def test_the_check_of_langfuse_tells_well_from_ill(service: str, path: str) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on this machine")
+    answers = [200, 503]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answers.pop(0) if self.path == path else 404)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    _, program, option, script = SERVICES[service]["healthcheck"]["test"]
+    assert (program, option) == ("node", "-e")
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{server.server_port}", script)
+        statuses = [subprocess.run([node, "-e", here], check=False, timeout=30).returncode for _ in range(2)]
+        server.shutdown()
+    assert statuses == [0, 1]
+    assert subprocess.run([node, "-e", here], check=False, timeout=30).returncode == 1  # nobody answers
 
 
 def test_conditions_name_services_that_can_meet_them() -> None:
