@@ -84,7 +84,7 @@ def ahead() -> bool:
 def when_forked(start: Step) -> None:
     """Has ``start`` called in each process that uWSGI makes, and what uWSGI calls there anyway.
 
-    Should the app put a hook of its own in the place of ours, it is not called.
+    On a thread of its own. Should the app put a hook of its own in the place of ours, it is not called.
     """
     import wrapt
 
@@ -97,7 +97,8 @@ def when_forked(start: Step) -> None:
 
         def after_fork() -> None:
             check()
-            _quietly(start)
+            # Not here: until the hook returns a signal would be Python's, and the worker would not end.
+            threading.Thread(target=_quietly, args=(start,), name="otel-agents-start", daemon=True).start()
             if earlier is not None:
                 earlier()
 
