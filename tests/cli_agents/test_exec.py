@@ -89,6 +89,20 @@ def test_every_byte_passes(environment: dict[str, str], programs: Path) -> None:
     assert done.stdout == data * 40
 
 
+def test_a_thread_that_goes_on(
+    environment: dict[str, str], programs: Path, backend: StubBackend, tmp_path: Path
+) -> None:
+    """Each command is a process of its own, and Codex says what the thread has used so far."""
+    for sent, produced, words in ((500, 50, ("exec", "x")), (620, 60, ("exec", "resume", "t", "y"))):
+        said = '{"type":"thread.started","thread_id":"t"}\n'
+        said += f'{{"type":"turn.completed","usage":{{"input_tokens":{sent},"output_tokens":{produced}}}}}\n'
+        printing(programs, "codex", said)
+        assert execute(environment, "--", "codex", *words).returncode == 0
+    calls = [one for one in telemetry.spans(backend) if one.is_model_call]
+    assert [one.attributes["gen_ai.usage.input_tokens"] for one in calls] == [500, 120]
+    assert [one.attributes["gen_ai.usage.output_tokens"] for one in calls] == [50, 10]
+
+
 def test_any_program(environment: dict[str, str], backend: StubBackend) -> None:
     done = execute(environment, "--agent", "mine", "--", sys.executable, "-c", "print('an answer')")
     assert done.stdout == b"an answer\n"

@@ -15,7 +15,7 @@ import pytest
 from stand_in import exporting, printing
 
 from otel_agents.accounting import Usage
-from otel_agents.cli_agents import claude, codex, definitions
+from otel_agents.cli_agents import claude, codex, definitions, sessions
 from otel_agents.testing import AgentSpans
 
 pytestmark = pytest.mark.agent_spans(cli_telemetry=False)
@@ -54,6 +54,15 @@ def claude_run(id: str, own: tuple[int, int], cost: float, **models: tuple[int, 
             },
         }
     )  # fmt: skip
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def taken(path: Path) -> None:
+    """A file is where a folder would have to be."""
+    path.write_text("a file")
 
 
 def counted(agent_spans: AgentSpans) -> tuple[float, float]:
@@ -107,6 +116,58 @@ class TestCodex:
         assert result.telemetry
         assert result.tokens == Usage(200, 40, 80, reasoning=10)
         assert counted(agent_spans) == (200, 40)
+
+
+class TestOnDisk:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Where sessions are remembered."""
+        made = tmp_path / "home" / "agent-sessions"
+        monkeypatch.setattr(sessions, "_folder", lambda: made)
+        return made
+
+    async def test_a_thread_of_another_process(
+        self, programs: Path, folder: Path, agent_spans: AgentSpans, id: str
+    ) -> None:
+        printing(programs, "codex", codex_run(id, 500, 0, 50))
+        await codex.run("x")
+        sessions._sessions.clear()
+        printing(programs, "codex", codex_run(id, 600, 0, 60))
+        assert (await codex.run("x", session=id)).tokens == Usage(100, 10)
+        [file] = files(folder)
+        assert id not in file.name
+        file.write_text("{")  # cut
+        sessions._sessions.clear()
+        printing(programs, "codex", codex_run(id, 700, 0, 70))
+        assert (await codex.run("x", session=id)).tokens is None
+
+    async def test_models_and_cost(
+        self, programs: Path, folder: Path, agent_spans: AgentSpans, id: str
+    ) -> None:
+        printing(programs, "claude", claude_run(id, (100, 10), 0.3, opus=(100, 10, 0.3)))
+        await claude.run("x")
+        sessions._sessions.clear()
+        printing(programs, "claude", claude_run(id, (20, 5), 0.36, opus=(120, 15, 0.36)))
+        again = await claude.run("y", session=id)
+        assert (again.tokens, again.cost) == (Usage(20, 5), pytest.approx(0.06))
+
+    async def test_there_is_an_end_to_how_many_are_remembered(
+        self, programs: Path, folder: Path, agent_spans: AgentSpans, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "_MAX_SESSIONS", 2)
+        for name in ("a", "b", "c"):
+            printing(programs, "codex", codex_run(name, 500, 0, 50))
+            await codex.run("x")
+        assert len(files(folder)) == 2
+
+    async def test_a_folder_that_cannot_be_written(
+        self, programs: Path, folder: Path, agent_spans: AgentSpans, id: str
+    ) -> None:
+        taken(folder.parent)
+        printing(programs, "codex", codex_run(id, 500, 0, 50))
+        assert (await codex.run("x")).tokens == Usage(500, 50)
+        printing(programs, "codex", codex_run(id, 600, 0, 60))
+        assert (await codex.run("x", session=id)).tokens == Usage(100, 10)
 
 
 class TestClaude:

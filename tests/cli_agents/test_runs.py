@@ -286,6 +286,7 @@ codex.run_sync({str(pids)!r}, telemetry=False)
         foreign = ("OTEL_", "LANGFUSE_")
         environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)} | {
             "OTEL_AGENTS_DOTENV": "off",
+            "OTEL_AGENTS_HOME": str(tmp_path / "home"),
             "OTEL_AGENTS_SPOOL_DIR": str(tmp_path / "spool"),
             "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
         }

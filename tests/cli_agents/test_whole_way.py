@@ -41,6 +41,7 @@ def test_one_tree_no_findings(
     user = f"{name}{telemetry}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)} | {
         "OTEL_AGENTS_DOTENV": "off",
+        "OTEL_AGENTS_HOME": str(tmp_path / "home"),
         "OTEL_AGENTS_SPOOL_DIR": str(tmp_path / "spool"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": way.endpoint,
         "OTEL_SERVICE_NAME": user,
