@@ -46,9 +46,9 @@ def preview(
 ) -> None:
     """Show the dashboards in the browser, drawn from their JSON and Prometheus, until Ctrl-C."""
     from otel_agents.config import resolve
-    from otel_agents.stack import state
+    from otel_agents.stack import packages, state
 
-    _require_server_packages()
+    packages.require_server()
     settings = resolve({"mode": "disabled"})
     running = state.read(settings.home)
     leading_to = _address(langfuse)
@@ -92,13 +92,3 @@ def _address(langfuse: str | None) -> str:
 
 def _default(settings: Settings) -> str:
     return f"http://127.0.0.1:{settings.prometheus_port}"
-
-
-def _require_server_packages() -> None:
-    from importlib.util import find_spec
-
-    from otel_agents.cli.errors import CommandError
-
-    missing = [name for name in ("starlette", "uvicorn", "jinja2") if find_spec(name) is None]
-    if missing:
-        raise CommandError(f"{', '.join(missing)} not installed; `pip install 'otel-agents[server]'`")

@@ -25,7 +25,9 @@ def local(
     """Serve the local backend: Langfuse's API on SQLite, and a web UI. Keys: LANGFUSE_*, else made up."""
     from otel_agents.cli.servers import keys_of, require_free
     from otel_agents.config import resolve
+    from otel_agents.stack.packages import require_server
 
+    require_server("starlette", "uvicorn")  # without jinja2 it serves, but for the web UI
     settings = resolve({"mode": "disabled", "backend_port": port})
     require_free(settings, "backend_port", host)
     keys = keys_of(settings)

@@ -16,9 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_agents.config import Settings
-from otel_agents.stack import alertmanager, collector, prometheus, state
+from otel_agents.stack import alertmanager, collector, packages, prometheus, state
 from otel_agents.stack import ports as port_choice
-from otel_agents.stack.errors import StackError
 from otel_agents.stack.obtain import Obtained, none, obtain
 from otel_agents.stack.ports import LOOPBACK, Ports
 from otel_agents.stack.process import Child, Children, answers
@@ -62,7 +61,7 @@ def running(settings: Settings, options: Options, say: Say) -> Iterator[Stack]:
     Raises:
         StackError: a port is taken, a part cannot be started, or a stack runs in this home already.
     """
-    _require_server_packages()
+    packages.require_server()
     home = settings.home
     with state.held(home), Children(home / "logs") as children:
         keys = state.local_keys(home)
@@ -113,14 +112,6 @@ def app_environment(stack: State, keys: Keys) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     }
-
-
-def _require_server_packages() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("starlette", "uvicorn", "jinja2") if find_spec(name) is None]
-    if missing:
-        raise StackError(f"{', '.join(missing)} not installed; `pip install 'otel-agents[server]'`")
 
 
 def _needed_ports(with_collector: bool, with_prometheus: bool) -> frozenset[str]:

@@ -94,6 +94,29 @@ def test_missing_go_and_nothing_else_to_build_with(cli: Run, tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [("up",), ("local", "--port", "0"), ("dashboards", "preview")], ids=" ".join
+)
+def test_without_the_extra_for_servers(cli: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    # Python starts with this, and then finds no package of the extra.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util, sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('starlette', 'uvicorn', 'jinja2'):\n"
+        "            raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name in "
+        "('starlette', 'uvicorn', 'jinja2') else found(name, *more)\n"
+    )
+    done = cli(*arguments, env={"PYTHONPATH": str(tmp_path)}, timeout=60)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: starlette, uvicorn")
+    assert line.endswith("not installed; `pip install 'otel-agents[server]'`")
+
+
 def test_help_names_every_command(cli: Run) -> None:
     done = cli("--help", env={"COLUMNS": "200"})
     assert done.returncode == 0
