@@ -111,7 +111,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     code, output = ended(start(script))
     assert code == -signal.SIGKILL
-    assert 0.9 < float(output) < 2.0
+    assert 0.9 < float(output) < 5.0, "a request may take ten seconds"
 
 
 def test_without_configure(start: Start) -> None:

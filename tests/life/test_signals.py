@@ -157,7 +157,7 @@ def test_sigterm(start: Start, backend: StubBackend, case: str) -> None:
     [
         (signal.SIGINT, PLAIN),
         (signal.SIGINT, "signal.signal(signal.SIGINT, signal.SIG_DFL)\n" + PLAIN),
-        (signal.SIGHUP, PLAIN),
+        (signal.SIGHUP, "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also under nohup\n" + PLAIN),
     ],
     ids=["ctrl-c", "SIGINT by default", "hangup"],
 )
