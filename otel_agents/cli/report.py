@@ -59,6 +59,8 @@ def report(
         start, end = period(since, until, now)
     except BadPeriod as error:
         raise CommandError(str(error), 2) from None
+    if output is not None and not output.parent.is_dir():  # told before minutes of reading
+        raise CommandError(f"{output} cannot be written (no such file or directory); give -o another file")
     settings = resolve({"mode": "disabled"})
     known = plans.load(settings)
     environments = [name for name in environment or [] if name]

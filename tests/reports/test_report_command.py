@@ -368,7 +368,10 @@ def test_no_keys_and_no_stack(report: Report) -> None:
     )
 
 
-def test_a_file_that_cannot_be_written(report: Report, backend: Running) -> None:
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_read(
+    report: Report, backend: Running
+) -> None:
+    backend.backend.faults.add(Fault(path="/api/public", status=401, times=0))
     done = report("--format", "json", "-o", "no/such/folder/report.json", backend=backend)
     assert done.returncode == 1
     assert done.stderr == (
