@@ -332,7 +332,8 @@ def _notes(
         late = (min(task.start for task in tasks) - since) / timedelta(days=1)
         if days >= 1 and late > 0.25 * days:
             notes.append(
-                f"The first task is {late:.1f} days into the {days:.1f} days of the period; the projection "
-                "takes the pace of all of it, so a pace of late is higher."
+                f"The first task was {words.length(days - late)} before the end of a period of "
+                f"{words.length(days)}; the projection takes the pace of all of it, so the latest pace is "
+                "higher."
             )
     return notes

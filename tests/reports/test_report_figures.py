@@ -5,6 +5,8 @@ Nothing here is computed by the package: the numbers are sums written down.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,14 @@ def test_half_the_month_is_projected_to_a_whole_one(month: Running) -> None:
     assert report.projection.metered_month == close(0.69)
     assert report.total.cost.paid == close(75 * 0.0046 + 5)  # half of the fee
     assert report.projection.paid_month == close(0.69 + 10)
+
+
+def test_a_project_that_has_just_begun_is_said_to_be_young(rollup: Rollup) -> None:
+    just_now = replace(rollup.tasks[0], start=history.UNTIL - timedelta(minutes=5))
+    [note] = [note for note in made(Rollup([just_now], [])).notes if "projection" in note]
+    assert note.startswith(
+        "The first task was 5 minutes before the end of a period of 30.0 days; the projection"
+    )
 
 
 def test_by_task_type(rollup: Rollup) -> None:
