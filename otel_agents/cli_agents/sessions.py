@@ -105,8 +105,8 @@ def _remember(agent: str, id: str, told: _Totals) -> None:
 
 def _folder() -> Path | None:
     """Where sessions are remembered; None where nothing is exported, and so nothing counted."""
-    current = runtime.current()
-    return None if current.pipeline is None else current.settings.home / "agent-sessions"
+    settings = runtime.current().settings
+    return None if settings.mode == "disabled" else settings.home / "agent-sessions"
 
 
 def _file(folder: Path, agent: str, id: str) -> Path:
