@@ -30,9 +30,12 @@ _USAGE = "give a script, `-m module`, or the name of an installed command, then 
 
 def add(app: typer.Typer) -> None:
     """Registers the command; :func:`otel_agents.cli.main` takes it by hand but for its help."""
+    import typer
+
+    what = typer.Argument(help="A script, `-m module` or a command, then its arguments.", show_default=False)
 
     @app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-    def help_only(program: list[str]) -> None:
+    def help_only(program: list[str] = what) -> None:
         """Run a script, `-m module` or an installed command (such as uvicorn) with telemetry on."""
         raise CommandError(_USAGE, 2)
 
