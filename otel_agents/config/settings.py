@@ -740,9 +740,7 @@ class Settings:
     prometheus_port: int = _setting(
         _STACK, values.port, "OTEL_AGENTS_PROMETHEUS_PORT", default=9090, help="Prometheus"
     )
-    bridge_port: int = _setting(
-        _STACK, values.port, "OTEL_AGENTS_BRIDGE_PORT", default=4319, help="bridge"
-    )
+    bridge_port: int = _setting(_STACK, values.port, "OTEL_AGENTS_BRIDGE_PORT", default=4319, help="bridge")
     model_server_port: int = _setting(
         _STACK, values.port, "OTEL_AGENTS_MODEL_SERVER_PORT", default=4010, help="demo's model server"
     )
