@@ -69,6 +69,7 @@ def _own() -> list[object]:
             COUNT,
             Query(increase_in(own.CLAUDE_TOKENS, STEP, ("type",)), "Claude Code {{type}}"),
             Query(increase_in(own.GEMINI_TOKENS, STEP, ("type",)), "Gemini CLI {{type}}"),
+            stacked=True,
             bars=True,
             interval="5m",
         ),
@@ -81,6 +82,7 @@ def _own() -> list[object]:
                 increase_in(own.COPILOT_TOOLS, STEP, ("gen_ai_tool_name",)), "Copilot {{gen_ai_tool_name}}"
             ),
             Query(increase_in(own.CODEX_TOOLS, STEP, ("tool",)), "Codex {{tool}}"),
+            stacked=True,
             bars=True,
             interval="5m",
         ),
@@ -90,6 +92,7 @@ def _own() -> list[object]:
             COUNT,
             Query(increase_in(own.CLAUDE_LINES, STEP, ("type",)), "Claude Code {{type}}"),
             Query(increase_in(own.GEMINI_LINES, STEP, ("type",)), "Gemini CLI {{type}}"),
+            stacked=True,
             bars=True,
             interval="5m",
         ),

@@ -126,6 +126,7 @@ def _cost() -> list[object]:
             DOLLARS,
             Query(f"max by (plan) ({queries.select(metrics.PLAN_FEE)})", "plan {{plan}}"),
             Query(f"{increase_in(metrics.COST, '1d')} * 30", "metered"),
+            span=24,
         ),
     ]
 

@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from generator import queries
+from otel_agents import metrics
 
 DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH: Final = 24
@@ -262,14 +263,14 @@ def board(
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data Source").type("prometheus"))
     )
     chain: dict[str, str] = {}
-    for variable, definition in _VARIABLES.items():
+    for variable, definitions in _VARIABLES.items():
         if variable[0] in ("agent", "model", "task_type") and variable[0] not in variables:
             continue
         made.with_variable(
             dashboard.QueryVariable(variable[0])
             .label(variable[0].replace("_", " ").capitalize())
             .datasource(DATASOURCE)
-            .query(queries.values_of(variable, definition, chain))
+            .query(queries.values_of(variable, definitions, chain))
             .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
             .sort(models.VariableSort.ALPHABETICAL_ASC)
             .multi(True)
@@ -293,10 +294,12 @@ def board(
     return made
 
 
+#: Where the values of variables come from. Not every service calls models itself, some are not ours, and calls
+#: of which only a coding agent's account is known have no duration.
 _VARIABLES: Final = {
-    queries.ENVIRONMENT: queries.metrics.CALL_DURATION,
-    queries.SERVICE: queries.metrics.CALL_DURATION,
-    queries.AGENT: queries.metrics.AGENT_DURATION,
-    queries.MODEL: queries.metrics.CALL_DURATION,
-    queries.TASK_TYPE: queries.metrics.CALL_DURATION,
+    queries.ENVIRONMENT: (metrics.COLLECTED, metrics.CALL_DURATION),
+    queries.SERVICE: (metrics.COLLECTED, metrics.CALL_DURATION),
+    queries.AGENT: (metrics.AGENT_DURATION,),
+    queries.MODEL: (metrics.CALL_DURATION, metrics.INPUT_TOKENS),
+    queries.TASK_TYPE: (metrics.AGENT_DURATION, metrics.CALL_DURATION),
 }

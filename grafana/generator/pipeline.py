@@ -38,6 +38,7 @@ def _apps() -> list[object]:
             f"{increase_in(metrics.EXPORT_SPANS, RANGE, outcome='dropped')} or vector(0)",
             steps=Steps(1, 1),
             decimals=0,
+            span=8,
         ),
         panels.figure(
             "Spans delivered",
@@ -45,6 +46,7 @@ def _apps() -> list[object]:
             COUNT,
             increase_in(metrics.EXPORT_SPANS, RANGE, outcome="delivered"),
             decimals=0,
+            span=8,
         ),
         panels.figure(
             "Label values beyond the limit",
@@ -53,6 +55,7 @@ def _apps() -> list[object]:
             f"{increase_in(metrics.LABEL_OVERFLOW, RANGE)} or vector(0)",
             steps=Steps(1, 1000),
             decimals=0,
+            span=8,
         ),
         panels.graph(
             "Spans that wait",
@@ -143,7 +146,6 @@ def _rest() -> list[object]:
             Query(_at_each_step("otel_agents_bridge_scores_stored_total"), "stored"),
             Query(_at_each_step("otel_agents_bridge_scores_sent_total"), "sent"),
             Query(_at_each_step("otel_agents_bridge_scores_dropped_total", "reason"), "dropped {{reason}}"),
-            bars=True,
             interval="5m",
             span=8,
         ),

@@ -94,7 +94,7 @@ def _tokens() -> list[object]:
             NUMBER,
             f"{before} / ({after} > 0)",
             decimals=1,
-            span=6,
+            span=12,
         ),
         panels.figure(
             "Tokens saved",
@@ -102,12 +102,13 @@ def _tokens() -> list[object]:
             SHARE,
             f"1 - {after} / ({before} > 0)",
             decimals=0,
-            span=6,
+            span=12,
         ),
         panels.graph(
             "Tokens per successful task",
             "All tokens over the successful tasks of the hour before each point.",
             COUNT,
             Query(f"({sent} + {received}) / ({done} > 0)", "{{gen_ai_agent_name}}"),
+            span=24,
         ),
     ]

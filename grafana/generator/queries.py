@@ -142,15 +142,17 @@ def quantile(
     return f"histogram_quantile({share:g}, {buckets})"
 
 
-def values_of(variable: tuple[str, str], definition: Definition, chained: Mapping[str, str]) -> str:
-    """The query of a dashboard variable, narrowed by the variables before it."""
+def values_of(
+    variable: tuple[str, str], definitions: Sequence[Definition], chained: Mapping[str, str]
+) -> str:
+    """The query of a dashboard variable: values of its label on some metrics, narrowed by ``chained``."""
     label = variable[1]
-    inside = ", ".join(f'{other}=~"${name_}"' for name_, other in chained.items())
-    return f"label_values({name(definition)}{_count(definition)}{{{inside}}}, {label})"
-
-
-def _count(definition: Definition) -> str:
-    return "_count" if definition.kind == "histogram" else ""
+    names = [name(one) + ("_count" if one.kind == "histogram" else "") for one in definitions]
+    matchers = [f'{other}=~"${variable_}"' for variable_, other in chained.items()]
+    if len(names) == 1:
+        return f"label_values({names[0]}{{{', '.join(matchers)}}}, {label})"
+    inside = ", ".join([f'__name__=~"{"|".join(names)}"', *matchers])
+    return f"label_values({{{inside}}}, {label})"
 
 
 #: Short names of labels that panels group by.

@@ -160,6 +160,14 @@ def test_every_grafana_from_11_on_takes_it(board: str) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_bars_do_not_hide_each_other(board: str) -> None:
+    for panel in panels(board):
+        custom = panel["fieldConfig"]["defaults"].get("custom", {})
+        if custom.get("drawStyle") == "bars":
+            assert custom["stacking"]["mode"] == "normal", panel["title"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_layout(board: str) -> None:
     """Nothing overlaps, nothing sticks out, every panel has a number of its own."""
     made = load(board)
@@ -171,6 +179,12 @@ def test_layout(board: str) -> None:
             for y in range(at["y"], at["y"] + at["h"]):
                 assert (x, y) not in taken, f"{panel['title']} covers {taken[x, y]}"
                 taken[x, y] = panel["title"]
+    below = 0
+    for panel in made["panels"]:
+        if panel["gridPos"]["w"] == 24:
+            below = panel["gridPos"]["y"]
+        for y in range(below, panel["gridPos"]["y"]):
+            assert all((x, y) in taken for x in range(24)), f"a hole above {panel['title']}"
     numbers = [panel["id"] for panel in made["panels"]]
     assert len(set(numbers)) == len(numbers)
     assert made["editable"] is False

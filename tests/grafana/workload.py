@@ -159,7 +159,11 @@ def simulate() -> tuple[Ledger, list[Sample]]:
             if process.born <= at:
                 process.now = at
                 turn(process.count, process.identity["job"], turns)
-                samples += [(at, *sample) for sample in process.scraped(at)]
+                # They are programs of others, and tell nothing that is this package's.
+                theirs = [
+                    sample for sample in process.scraped(at) if not sample[0].startswith("otel_agents_")
+                ]
+                samples += [(at, *sample) for sample in theirs]
         while plan and plan[0][0] <= at:
             now, process = plan.pop(0)
             process.now = now
@@ -220,6 +224,7 @@ def task(count: Instruments, chance: random.Random, zero: float = 0.0) -> None:
     count.count(metrics.ACTUAL_TOKENS, before // 3, base)
     count.count(metrics.TOKEN_REDUCTION, before / (before // 3), base)
     if failed:
+        count.record_call(told(agent, labels))
         count.count(metrics.LOOPS_STOPPED, 1, {"gen_ai.agent.name": agent, "reason": "identical_tool_calls"})
         count.count(metrics.REPORTED_MISMATCH, 1, {"gen_ai.agent.name": agent, "quantity": "tokens"})
         count.count(metrics.EXPORT_SPANS, 2, {"outcome": "dropped", "reason": "queue_full"})
@@ -270,6 +275,20 @@ def call(chance: random.Random, agent: str, labels: Mapping[str, str]) -> CallRe
         record.time_to_first_chunk = chance.uniform(0.05, 2)
         record.chunk_gaps = [chance.uniform(0.01, 0.2) for _ in range(3)]
     return record
+
+
+def told(agent: str, labels: Mapping[str, str]) -> CallRecord:
+    """What a coding agent says of its calls: tokens and cost, of a model that was never seen on the wire."""
+    return CallRecord(
+        "chat",
+        "openai",
+        "gpt-5-codex",
+        usage=Usage(input=1000, output=100, cache_read=400),
+        agent_name=agent,
+        labels=labels,
+        cost=0.01,
+        reported=True,
+    )
 
 
 def turn(count: Instruments, job: str, chance: random.Random) -> None:

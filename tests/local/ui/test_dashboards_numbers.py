@@ -208,7 +208,7 @@ def test_variables_offer_what_there_is(world: World) -> None:
         "environment": ["production", "staging"],
         "service": ["orchestrator", "reviewer"],
         "agent": [ODD_AGENT, "claude", "gemini"],
-        "model": ["claude-haiku", "gpt-4o-mini"],
+        "model": ["claude-haiku", "gpt-4o-mini", "gpt-5-codex"],  # the last one is only told of
         "task_type": ["docs", "security"],
     }
     narrowed = world.page("overview", f"{TIMES}&environment=staging")
