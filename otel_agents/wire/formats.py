@@ -132,6 +132,7 @@ def formats() -> tuple[WireFormat, ...]:
         from otel_agents.wire.providers.openai_audio import OpenAISpeech, OpenAITranscription
         from otel_agents.wire.providers.openai_chat import OpenAIChat
         from otel_agents.wire.providers.openai_completions import OpenAICompletions
+        from otel_agents.wire.providers.openai_decisions import OpenAIDecisions
         from otel_agents.wire.providers.openai_embeddings import OpenAIEmbeddings
         from otel_agents.wire.providers.openai_images import OpenAIImages
         from otel_agents.wire.providers.openai_responses import OpenAIResponses
@@ -156,6 +157,7 @@ def formats() -> tuple[WireFormat, ...]:
             OllamaGenerate(),
             OllamaEmbed(),
             OpenAIResponses(),
+            OpenAIDecisions(),
             OpenAIEmbeddings(),
             OpenAICompletions(),
             OpenAIImages(),

@@ -61,7 +61,9 @@ class _Part(msgspec.Struct, gc=False):
     tokens: Count | None = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class Totals(msgspec.Struct, gc=False):
+    """``usage`` of an interaction."""
+
     total_input_tokens: Count | None = None
     total_cached_tokens: Count | None = None
     total_output_tokens: Count | None = None
@@ -86,7 +88,7 @@ class _Interaction(msgspec.Struct, gc=False):
     model: str | None = None
     status: str | None = None
     service_tier: str | None = None
-    usage: _Usage | None = None
+    usage: Totals | None = None
     error: _Error | None = None
     errors: list[_Error] | None = None
 
@@ -94,7 +96,7 @@ class _Interaction(msgspec.Struct, gc=False):
 class _Event(msgspec.Struct, gc=False):
     interaction: _Interaction | None = None
     status: str | None = None
-    usage: _Usage | None = None
+    usage: Totals | None = None
     error: _Error | None = None
 
 
@@ -161,7 +163,7 @@ class GeminiInteractions:
                     continue  # one garbled event does not spoil the others
                 if event.interaction is not None:
                     status = _take(facts, event.interaction) or status
-                facts.usage = _usage(event.usage) or facts.usage
+                facts.usage = usage_of(event.usage) or facts.usage
                 status = event.status or status
                 _take_error(facts, event.error)
         facts.attributes.update(modalities(facts.usage))
@@ -196,7 +198,7 @@ def _take(facts: ResponseFacts, interaction: _Interaction) -> str | None:
     facts.id = interaction.id or facts.id
     facts.model = interaction.model or facts.model
     facts.service_tier = interaction.service_tier or facts.service_tier
-    facts.usage = _usage(interaction.usage) or facts.usage
+    facts.usage = usage_of(interaction.usage) or facts.usage
     for error in (interaction.error, *(interaction.errors or ())):
         _take_error(facts, error)
     return interaction.status
@@ -208,7 +210,7 @@ def _take_error(facts: ResponseFacts, error: _Error | None) -> None:
         facts.error_message = error.message
 
 
-def _usage(usage: _Usage | None) -> Usage | None:
+def usage_of(usage: Totals | None) -> Usage | None:
     """Thoughts and what tools put in front of the model are beside the totals, as in ``usageMetadata``."""
     if usage is None or (usage.total_input_tokens is None and usage.total_output_tokens is None):
         return None
