@@ -79,6 +79,7 @@ class Recorder:
         begun = (
             now - int(call.duration * 1e9) if call.duration is not None else self._begun.get(id(call), now)
         )
+        begun = max(begun, getattr(self._run.span, "start_time", None) or 0)  # some only say how long it took
         if self._live:
             self._begun.pop(id(call), None)
             self._tool(call, begun, now)
