@@ -94,7 +94,7 @@ def replay(
         )
         if after.quality is None and wait_quality and not outcome.error:
             after.quality = _quality_by_others(traces, outcome.trace_id, wait_quality)
-        url = traces.url(outcome.trace_id)
+        url = traces.url(outcome.trace_id) if outcome.trace_id.strip("0") else None
     diff = comparing.difference(before.output, outcome.output) if not outcome.error else None
     if as_json:
         found = {"recorded": _side_json(before), "replay": _side_json(after), "diff": diff}
@@ -165,7 +165,7 @@ def _quality_by_others(traces: TraceReader, trace_id: str, seconds: float) -> fl
         time.sleep(min(_LOOK, seconds))
 
 
-def _print(before: Side, after: Side, diff: str | None, error: str | None, url: str) -> None:
+def _print(before: Side, after: Side, diff: str | None, error: str | None, url: str | None) -> None:
     from otel_agents.cli.output import dollars, print_diff, print_table, seconds, visible, whole
 
     def change(old: float | None, new: float | None) -> str:
@@ -191,7 +191,7 @@ def _print(before: Side, after: Side, diff: str | None, error: str | None, url: 
         print(f"the recorded answer was not captured; the replay's:\n{visible(after.output or '')}")
     else:
         print_diff(visible(diff)) if diff else print("the answers are the same")
-    print(f"\n{url}")
+    print(f"\n{url or 'not recorded: telemetry is switched off (OTEL_SDK_DISABLED)'}")
 
 
 def _side_json(side: Side) -> dict[str, object]:

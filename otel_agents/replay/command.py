@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import shlex
 import shutil
-import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otel_agents.cli_agents import processes
 from otel_agents.replay.errors import ReplayError
 from otel_agents.replay.runners import Result, Run
 
@@ -60,30 +58,18 @@ def command_runner(command: str) -> Run:
     async def run(prompt: str, *, model: str | None = None, **_: Any) -> Result:
         words = arguments(command, prompt, model)
         by_argument = "{prompt}" in command
+        given = None if by_argument else prompt.encode("utf-8", "replace")
         try:
-            process = await asyncio.create_subprocess_exec(
-                *words,
-                stdin=asyncio.subprocess.DEVNULL if by_argument else asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
+            # Ends all that it started on a timeout and on Ctrl-C, and keeps a bounded part of its output.
+            ended = await processes.run(processes.Command(words, os.environ, stdin=given), lambda line: None)
         except FileNotFoundError:
             raise ReplayError(f"no command {words[0]!r}; install it, or give its path") from None
         except (OSError, ValueError) as error:
             raise ReplayError(f"cannot run {words[0]!r}: {error}") from None
-        try:
-            given = None if by_argument else prompt.encode()
-            printed, complaint = await process.communicate(given)
-        except BaseException:  # a timeout, or Ctrl-C: what it started must not go on
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            raise
-        if process.returncode:
-            told = " ".join(complaint.decode(errors="replace").split())[-_TOLD:]
-            raise ReplayError(f"{words[0]!r} ended with status {process.returncode}: {told or 'no word'}")
-        return read_output(printed.decode(errors="replace"))
+        if ended.code:
+            told = " ".join(ended.stderr.split())[-_TOLD:]
+            raise ReplayError(f"{words[0]!r} ended with status {ended.code}: {told or 'no word'}")
+        return read_output(ended.raw)
 
     return run
 

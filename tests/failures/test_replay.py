@@ -340,6 +340,23 @@ def test_what_cannot_start_leaves_no_trace(
     assert {row.trace_id for row in api.observations.get_many().data} == {old}
 
 
+def test_a_replay_that_is_not_recorded_says_so(
+    recorded: Callable[..., str], keys: dict[str, str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("otel-agents"), "replay", recorded("openai"), "--command", "cat"],
+        cwd=tmp_path,
+        env={**os.environ, **keys, "OTEL_SDK_DISABLED": "true"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\nnot recorded: telemetry is switched off (OTEL_SDK_DISABLED)\n")
+
+
 def test_a_scorer_that_fails_costs_nobody_the_answer(
     recorded: Callable[..., str], replay: Callable[..., Done], models: ModelServer, tmp_path: Path
 ) -> None:

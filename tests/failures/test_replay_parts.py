@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,18 @@ def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> N
     state = Path(f"/proc/{pid}/stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
     assert pid != os.getpid()
+
+
+def test_a_command_that_prints_without_end_is_ended_in_time() -> None:
+    """What nobody reads any more must not keep it, and its output must not fill the memory."""
+
+    async def run() -> None:
+        await asyncio.wait_for(command_runner("yes")("x"), 0.5)
+
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
