@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otel_agents.budgets.errors import BudgetExceeded
 from otel_agents.replay import command, model_api, runners
 from otel_agents.replay.errors import ReplayError
 from otel_agents.replay.scoring import Grade, Scorer, grade
@@ -64,7 +65,17 @@ def run(plan: Plan, timeout: float = 600.0) -> Outcome:
 
     Args:
         timeout: seconds that it may take.
+
+    Raises:
+        ReplayError: a budget does not let it begin.
     """
+    try:
+        return _carried_out(plan, timeout)
+    except BudgetExceeded as refusal:
+        raise ReplayError(f"{refusal}; set OTEL_AGENTS_BUDGET higher, or wait for the next period") from None
+
+
+def _carried_out(plan: Plan, timeout: float) -> Outcome:
     from otel_agents.tracing.contexts import agent_run, context
     from otel_agents.tracing.decorators import agent
 

@@ -340,6 +340,33 @@ def test_what_cannot_start_leaves_no_trace(
     assert {row.trace_id for row in api.observations.get_many().data} == {old}
 
 
+def test_a_budget_that_is_used_up_is_one_line(
+    recorded: Callable[..., str], keys: dict[str, str], tmp_path: Path
+) -> None:
+    old = recorded("openai")
+    budget = {"OTEL_AGENTS_BUDGET": "0.1/daily", "OTEL_AGENTS_BUDGET_ON_EXCEEDED": "block"}
+    command = f"""{sys.executable} -c 'print("{{\\"output\\": \\"o\\", \\"cost\\": 0.5}}")'"""
+    done = [
+        subprocess.run(
+            [Path(sys.executable).with_name("otel-agents"), "replay", old, "--command", command],
+            cwd=tmp_path,
+            env={**os.environ, **keys, **budget, "OTEL_AGENTS_HOME": str(tmp_path / "home")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        for _ in range(2)
+    ]
+    assert [one.returncode for one in done] == [0, 1], done[0].stderr
+    assert "$0.5" in done[0].stdout
+    assert done[1].stderr.splitlines()[-1] == (
+        "error: budget 'daily' is used up: 0.5 of 0.1 USD daily; set OTEL_AGENTS_BUDGET higher, or wait for "
+        "the next period"
+    )
+
+
 def test_a_replay_that_is_not_recorded_says_so(
     recorded: Callable[..., str], keys: dict[str, str], tmp_path: Path
 ) -> None:
