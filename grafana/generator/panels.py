@@ -294,8 +294,8 @@ def board(
     return made
 
 
-#: Where the values of variables come from. Not every service calls models itself, some are not ours, and calls
-#: of which only a coding agent's account is known have no duration.
+#: Where the values of variables come from. Not every service calls models itself, some are not ours, and
+#: calls of which only a coding agent's account is known have no duration.
 _VARIABLES: Final = {
     queries.ENVIRONMENT: (metrics.COLLECTED, metrics.CALL_DURATION),
     queries.SERVICE: (metrics.COLLECTED, metrics.CALL_DURATION),

@@ -54,8 +54,8 @@ def prometheus(folder: Path, samples: Path | None = None, *options: str) -> Iter
 
 
 @contextmanager
-def victoria_metrics(folder: Path, samples: Path) -> Iterator[Prometheus]:
-    """VictoriaMetrics with the samples of an OpenMetrics file; it answers as Prometheus does."""
+def victoria_metrics(folder: Path, samples: Path | None = None, *options: str) -> Iterator[Prometheus]:
+    """VictoriaMetrics with the samples of an OpenMetrics file, if any; it answers as Prometheus does."""
     binary = optional("victoria-metrics")
     port = free_port()
     log = (folder / "victoria-metrics.log").open("w")
@@ -65,6 +65,7 @@ def victoria_metrics(folder: Path, samples: Path) -> Iterator[Prometheus]:
             f"-storageDataPath={folder / 'data'}",
             f"-httpListenAddr=127.0.0.1:{port}",
             "-retentionPeriod=10y",
+            *options,
         ],
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -72,7 +73,8 @@ def victoria_metrics(folder: Path, samples: Path) -> Iterator[Prometheus]:
     server = Prometheus(f"http://127.0.0.1:{port}")
     try:
         wait_for(lambda: server.ready("health"), "VictoriaMetrics")
-        lines = [line.rpartition(" ") for line in samples.read_text(encoding="utf-8").splitlines()]
+        text = samples.read_text(encoding="utf-8") if samples is not None else ""
+        lines = [line.rpartition(" ") for line in text.splitlines()]
         told = [f"{series} {float(at) * 1000:.0f}" for series, _, at in lines if series != "#"]
         for path, body in (("api/v1/import/prometheus", "\n".join(told)), ("internal/force_flush", "")):
             urllib.request.urlopen(f"{server.url}/{path}", data=body.encode(), timeout=60).close()
