@@ -7,6 +7,7 @@ the signal again, as uvicorn does. The last two come by here. Exit statuses stay
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import functools
 import logging
@@ -56,12 +57,12 @@ def install(stop: Stop, flush: Stop) -> None:
         signal.raise_signal = _before_signal(signal.raise_signal, "signal")
     if forks.under_uwsgi():
         return  # it has handlers of its own, which Python does not know, and calls atexit at the end
-    if threading.current_thread() is not threading.main_thread():
+    try:
+        for number in _numbers():
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, handle)
+    except ValueError:  # asked rather than compared: eventlet's threads are not what they seem
         logger.debug("otel-agents: no signal handlers, since this is not the main thread")
-        return
-    for number in _numbers():
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, handle)
 
 
 @contextlib.contextmanager
@@ -120,10 +121,30 @@ def handle(number: int, frame: object) -> None:
     if _put_off is not None:
         _put_off.append(number)
         return
+    if _in_event_loop():
+        _thread.start_new_thread(_end_by, (number,))  # patched: it is not waited for
+    else:
+        _end_by(number)
+
+
+def _end_by(number: int) -> None:
     try:
         _finish(_PATIENCE)
     finally:
         _kill(os.getpid(), number)
+
+
+def _in_event_loop() -> bool:
+    """Whether this is the loop of gevent or eventlet: handlers run there while all others wait."""
+    try:
+        if (gevent := sys.modules.get("gevent")) is not None and gevent.getcurrent() is gevent.get_hub():
+            return True
+        hubs, greenlet = sys.modules.get("eventlet.hubs"), sys.modules.get("greenlet")
+        if hubs is not None and greenlet is not None:
+            return bool(hubs.get_hub().greenlet is greenlet.getcurrent())
+    except Exception:
+        logger.debug("otel-agents: could not tell where a signal is handled", exc_info=True)
+    return False
 
 
 def _finish(seconds: float) -> None:

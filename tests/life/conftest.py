@@ -47,7 +47,7 @@ def environment(tmp_path: Path, backend: StubBackend) -> dict[str, str]:
 
 @pytest.fixture
 def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
-    """Starts a script; ``before`` goes in front of its command, ``env`` on top of the environment."""
+    """Starts a script; ``before`` and ``first`` go in front of its command and its lines, ``env`` on top."""
     running: list[subprocess.Popen[str]] = []
 
     def run(
@@ -56,11 +56,13 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
         before: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
         stdin: bool = False,
+        first: str = "",
+        python: Path = Path(sys.executable),
     ) -> subprocess.Popen[str]:
         path = tmp_path / f"script_{len(running)}.py"
-        path.write_text(HEAD + dedent(script))
+        path.write_text(first + HEAD + dedent(script))
         process = subprocess.Popen(
-            [*before, sys.executable, str(path), *arguments],
+            [*before, str(python), str(path), *arguments],
             cwd=tmp_path,
             env={**environment, **(env or {})},
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from life_scripts import Start, ended, names, until
 from stub_backend import StubBackend
+from venvs import python_with
 
 WAIT = """
 print("ready", flush=True)
@@ -149,6 +150,29 @@ def test_sigterm(start: Start, backend: StubBackend, case: str) -> None:
     process.send_signal(signal.SIGTERM)
     code, output = ended(process)
     assert code == status, output
+    assert names(backend) == ["invoke_agent one"], output
+
+
+@pytest.mark.parametrize(
+    ("requirement", "patch"),
+    [
+        ("gevent==25.9.1", "from gevent import monkey; monkey.patch_all()"),
+        ("eventlet==0.41.3", "import eventlet; eventlet.monkey_patch()"),
+    ],
+    ids=["gevent", "eventlet"],
+)
+@pytest.mark.parametrize(
+    "doing", [WAIT, WAIT.replace("time.sleep(0.05)", "sum(range(10000))")], ids=["waits", "computes"]
+)
+def test_sigterm_where_threads_are_greenlets(
+    start: Start, backend: StubBackend, requirement: str, patch: str, doing: str
+) -> None:
+    """While all wait the handler runs in the loop, which must not wait."""
+    process = start("otel_agents.configure()" + RUN + doing, first=patch, python=python_with(requirement))
+    until(process, "ready")
+    process.send_signal(signal.SIGTERM)
+    code, output = ended(process)
+    assert code == -signal.SIGTERM, output
     assert names(backend) == ["invoke_agent one"], output
 
 
