@@ -187,7 +187,7 @@ def test_it_ends_when_asked_without_a_traceback(bridge: BridgeProcess, number: i
 def test_a_taken_port_and_a_taken_home_are_one_line_each(bridge: BridgeProcess) -> None:
     bridge.start()
     for arguments, message in (
-        ([], f"port {bridge.port} (bridge between them) is in use"),
+        ([], f"port {bridge.port} (bridge) is in use"),
         (["--port", str(free_port())], "another bridge uses"),
     ):
         done = subprocess.run(
