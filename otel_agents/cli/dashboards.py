@@ -73,21 +73,27 @@ def export(
             metavar="URL", help="The project's address in Langfuse, for links; can be changed on each page."
         ),
     ] = None,
+    runbooks: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where you keep docs/runbooks.md, for the links of alerts."),
+    ] = None,
 ) -> None:
     """Copy dashboards, data source, provisioning and Prometheus' rules into a folder, for your Grafana."""
     from otel_agents.dashboards import boards
 
-    written = boards.export(folder, _address(langfuse))
+    written = boards.export(
+        folder, _address(langfuse), _address(runbooks, "runbooks", "https://HOST/runbooks")
+    )
     for path in written:
         print(path)
 
 
-def _address(langfuse: str | None) -> str:
+def _address(given: str | None, option: str = "langfuse", example: str = "https://HOST/project/ID") -> str:
     from otel_agents.cli.errors import CommandError
 
-    if langfuse is not None and not langfuse.startswith(("http://", "https://")):
-        raise CommandError(f"{langfuse!r} is no address; give --langfuse https://HOST/project/ID", 2)
-    return (langfuse or "").rstrip("/")
+    if given is not None and not given.startswith(("http://", "https://")):
+        raise CommandError(f"{given!r} is no address; give --{option} {example}", 2)
+    return (given or "").rstrip("/")
 
 
 def _default(settings: Settings) -> str:

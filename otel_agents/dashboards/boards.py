@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +19,8 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 _ORDER: Final = ("overview", "models", "agents", "coding_agents", "quality", "pipeline")
 _KINDS: Final = frozenset({"row", "stat", "timeseries", "bargauge", "table"})
 _UNITS: Final = frozenset({"short", "none", "currencyUSD", "s", "percentunit", "bytes"})
+#: What the rules' links begin with.
+_RUNBOOKS: Final = "docs/runbooks.md"
 #: Folders that ``export`` copies, and where a wheel has those that are not in :func:`folder`.
 _EXPORTED: Final = {
     "dashboards": None,
@@ -160,11 +161,12 @@ def load(name: str) -> Board:
     )
 
 
-def export(target: Path, langfuse: str = "") -> list[Path]:
+def export(target: Path, langfuse: str = "", runbooks: str = "") -> list[Path]:
     """Copies dashboards, provisioning and rules to ``target``; answers the files written.
 
     Args:
         langfuse: address of the project in Langfuse, which the dashboards' links then lead to.
+        runbooks: address of docs/runbooks.md as people read it, for the alerts' links.
 
     Raises:
         BoardError: the folder cannot be written.
@@ -179,12 +181,12 @@ def export(target: Path, langfuse: str = "") -> list[Path]:
                 if path.is_file():
                     to = target / part / path.relative_to(source)
                     to.parent.mkdir(parents=True, exist_ok=True)
+                    text = path.read_text(encoding="utf-8")
                     if part == "dashboards" and langfuse:
-                        to.write_text(
-                            _leading_to(path.read_text(encoding="utf-8"), langfuse), encoding="utf-8"
-                        )
-                    else:
-                        shutil.copyfile(path, to)
+                        text = _leading_to(text, langfuse)
+                    elif part == "rules" and runbooks:
+                        text = text.replace(f"{_RUNBOOKS}#", f"{runbooks}#")
+                    to.write_text(text, encoding="utf-8")
                     written.append(to)
     except OSError as error:
         raise BoardError(f"{target} cannot be written ({error.strerror}); give another folder") from None

@@ -240,6 +240,17 @@ def test_exported_links_lead_to_the_langfuse_that_is_named(tmp_path: Path) -> No
         assert boxes == {"langfuse": "https://langfuse.example.com/project/p1"}
         asked = json.loads((FOLDER / f"{board}.json").read_text())
         assert made["panels"] == asked["panels"]
+    done = command("export", str(tmp_path), "--runbooks", "https://wiki.example.com/runbooks")
+    assert done.returncode == 0, done.stderr
+    links = [
+        rule["annotations"]["runbook_url"]
+        for path in (tmp_path / "rules").glob("*.yaml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    assert "https://wiki.example.com/runbooks#collectordown" in links
+    assert all(link.startswith("https://wiki.example.com/runbooks#") for link in links)
     refused = command("export", str(tmp_path), "--langfuse", "nonsense")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
 
