@@ -121,8 +121,8 @@ def handle(number: int, frame: object) -> None:
     if _put_off is not None:
         _put_off.append(number)
         return
-    if _in_event_loop():
-        _thread.start_new_thread(_end_by, (number,))  # patched: it is not waited for
+    if _in_greenlet():
+        _thread.start_new_thread(_end_by, (number,))
     else:
         _end_by(number)
 
@@ -134,17 +134,16 @@ def _end_by(number: int) -> None:
         _kill(os.getpid(), number)
 
 
-def _in_event_loop() -> bool:
-    """Whether this is the loop of gevent or eventlet: handlers run there while all others wait."""
-    try:
-        if (gevent := sys.modules.get("gevent")) is not None and gevent.getcurrent() is gevent.get_hub():
-            return True
-        hubs, greenlet = sys.modules.get("eventlet.hubs"), sys.modules.get("greenlet")
-        if hubs is not None and greenlet is not None:
-            return bool(hubs.get_hub().greenlet is greenlet.getcurrent())
-    except Exception:
-        logger.debug("otel-agents: could not tell where a signal is handled", exc_info=True)
-    return False
+def _in_greenlet() -> bool:
+    """Whether threads are greenlets, of gevent or eventlet, and this is not the main one.
+
+    A handler runs in whichever has its turn. That is the loop itself while all others wait, and it must
+    not wait; or one of ours, whose end the stop would wait for.
+    """
+    greenlet = sys.modules.get("greenlet")
+    if greenlet is None or _thread.start_new_thread.__module__ == "_thread":
+        return False
+    return greenlet.getcurrent().parent is not None
 
 
 def _finish(seconds: float) -> None:

@@ -167,7 +167,7 @@ def test_sigterm(start: Start, backend: StubBackend, case: str) -> None:
 def test_sigterm_where_threads_are_greenlets(
     start: Start, backend: StubBackend, requirement: str, patch: str, doing: str
 ) -> None:
-    """While all wait the handler runs in the loop, which must not wait."""
+    """The handler runs in the loop, which must not wait, or in whichever greenlet has its turn."""
     process = start("otel_agents.configure()" + RUN + doing, first=patch, python=python_with(requirement))
     until(process, "ready")
     process.send_signal(signal.SIGTERM)
