@@ -38,6 +38,8 @@ def app() -> tuple[CollectorRegistry, Counter]:
     cost = Counter("otel_agents_cost", "cost", labels, registry=registry)
     breaker = Gauge("otel_agents_circuit_breaker_state", "state", labels[:3], registry=registry)
     breaker.labels("app", "1", "gemini").set(2)
+    told_at = Gauge("otel_agents_collection_timestamp_seconds", "alive", labels[:2], registry=registry)
+    told_at.labels("app", "1").set_to_current_time()
     return registry, cost.labels("app", "1", "claude", "gpt-5")
 
 
