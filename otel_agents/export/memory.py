@@ -55,9 +55,12 @@ class Memory:
         return [one for one in self.all() if one.row is None]
 
     def first_row(self) -> int | None:
-        """The row of the oldest entry that waits here; None when it has none, or nothing waits."""
+        """The lowest row of what waits here; None when nothing of it has one."""
         with self.changed:
-            return self._fresh[0].row if self._fresh else None
+            if not self._aside:
+                return self._fresh[0].row if self._fresh else None
+            # What was put aside may stand behind what came later, and have got its row later.
+            return min((one.row for one in self._fresh if one.row is not None), default=None)
 
     def over(self) -> bool:
         """Whether it is more than the limits allow. What is in flight comes on top, as it cannot give way."""
@@ -108,7 +111,7 @@ class Memory:
             if self._aside and all(one.aside for one in self._fresh):
                 for one in self._fresh:
                     one.aside = False
-                self._aside = False
+                self._aside = bool(self._fresh)
             while self._fresh and len(batch) < self._limits.batch_spans:
                 if self._fresh[0].aside:
                     later.append(self._fresh.popleft())

@@ -196,8 +196,8 @@ def test_many_that_the_backend_fails_at_do_not_hold_up_those_behind_them(
     wait_for(lambda: "late" in names(backend), "a later one")
     proxy.fault = PASS
     all_of_them = len(expected) + 10 + 6 * (mode == "spill")
-    wait_for(lambda: out.counts["delivered"] == all_of_them, "all of them", timeout=40)
-    assert len(names(backend)) == all_of_them
+    wait_for(lambda: out.counts["delivered"] >= all_of_them, "all of them", timeout=50)
+    assert len(names(backend)) == out.counts["delivered"] == all_of_them, "once each"
 
 
 def test_a_web_page_is_no_answer(
