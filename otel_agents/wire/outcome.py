@@ -359,10 +359,11 @@ def _complete_foreign(
     if call.capturing:
         late.messages = messages
     if call.span.is_recording():
-        found.pop(semconv.ERROR_TYPE, None)  # the owner's to say: it may recover
         if call.capturing and call.runtime.settings.eager_content:
             late.found = {**messages.attributes(), **found}
-        call.span.set_attributes(late.missing())
+        now = late.missing()
+        now.pop(semconv.ERROR_TYPE, None)  # the owner's to say; the exported copy has ours where it does not
+        call.span.set_attributes(now)
         if call.attempts:
             _tell_attempts(call, record, None)
 

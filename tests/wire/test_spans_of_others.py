@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -96,6 +97,28 @@ async def test_its_async_client(wired_all: Wired, server: ModelServer) -> None:
     assert len(wired_all.records) == 2
     sums = [dict(span.attributes or {})["gen_ai.usage.output_tokens"] for span in wired_all.exported()]
     assert sum(sums) == server.ledger()["output"]  # type: ignore[arg-type]
+
+
+async def test_a_stream_that_is_cancelled_is_an_error_in_both(wired_all: Wired, server: ModelServer) -> None:
+    """Anthropic's tracing ends its span as if all were well; what is counted as an error is shown as one."""
+    server.script({"scenario": "slow:2", "text": "Hello you there, all of you", "usage": {"input": 3000}})
+    client = anthropic.AsyncAnthropic(base_url=server.url, api_key="sk-any", max_retries=0)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async with client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO) as stream:
+            async for _ in stream:
+                begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scopes(wired_all) == [NATIVE]
+    record = wired_all.record()
+    assert record.error_type is not None
+    assert wired_all.sent()["error.type"] == record.error_type
 
 
 def test_a_retry_within_its_span(wired_all: Wired, server: ModelServer, client: anthropic.Anthropic) -> None:
