@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_agents.export.same_target import Target
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from otel_agents.config import Otlp, Settings
+    from otel_agents.config import Settings
     from otel_agents.export.sender import Sender
 
 #: Langfuse 4.16 answers 400 to anything above 4; with 4 it writes spans at once instead of after minutes.
@@ -91,16 +91,11 @@ def metric_exporter(settings: Settings) -> MetricExporter | None:
         from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
 
         return ConsoleMetricExporter()
-    target = settings.otlp("metrics")
-    if target is None:
-        return None
-    if target.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+    from otel_agents.export import last_metrics
+    from otel_agents.export.metric_sender import SendsMetrics
 
-        return GrpcExporter(**_grpc_arguments(target), preferred_temporality=_cumulative())
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-    return OTLPMetricExporter(**_http_arguments(target), preferred_temporality=_cumulative())
+    found = last_metrics.outlet(settings)
+    return SendsMetrics(found[1]) if found is not None else None
 
 
 def log_exporter(settings: Settings) -> LogRecordExporter | None:
@@ -112,33 +107,3 @@ def log_exporter(settings: Settings) -> LogRecordExporter | None:
     from otel_agents.export.kept_logs import KeptLogs
 
     return KeptLogs.from_settings(settings)
-
-
-def _http_arguments(target: Otlp) -> dict[str, Any]:
-    from opentelemetry.exporter.otlp.proto.http import Compression
-
-    return {
-        "endpoint": target.endpoint,
-        "headers": dict(target.headers) or None,
-        "timeout": target.timeout,
-        "compression": Compression.Gzip if target.compression == "gzip" else Compression.NoCompression,
-    }
-
-
-def _grpc_arguments(target: Otlp) -> dict[str, Any]:
-    from grpc import Compression
-
-    return {
-        "endpoint": target.endpoint,
-        "insecure": target.endpoint.startswith("http://") or None,
-        "headers": tuple((name.lower(), value) for name, value in target.headers.items()) or None,
-        "timeout": target.timeout,
-        "compression": Compression.Gzip if target.compression == "gzip" else Compression.NoCompression,
-    }
-
-
-def _cumulative() -> dict[type, Any]:
-    from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
-    from opentelemetry.sdk.metrics.export import AggregationTemporality
-
-    return dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.CUMULATIVE)

@@ -46,7 +46,7 @@ class GrpcSender:
         if plain:
             self._channel = grpc.insecure_channel(target, compression=kind)
         else:
-            self._channel = grpc.secure_channel(target, _grpc_credentials(), compression=kind)
+            self._channel = grpc.secure_channel(target, _grpc_credentials(signal), compression=kind)
         self._call = self._channel.unary_unary(
             f"/opentelemetry.proto.collector.{_SERVICES[signal]}/Export",
             request_serializer=None,  # we have the bytes already
@@ -112,12 +112,12 @@ def _grpc_wait(error: Any) -> float | None:
     return None
 
 
-def _grpc_credentials() -> Any:
+def _grpc_credentials(signal: str) -> Any:
     import grpc
 
     def content(what: str) -> bytes | None:
         prefix = "OTEL_EXPORTER_OTLP"
-        path = os.environ.get(f"{prefix}_TRACES_{what}") or os.environ.get(f"{prefix}_{what}")
+        path = os.environ.get(f"{prefix}_{signal.upper()}_{what}") or os.environ.get(f"{prefix}_{what}")
         if not path:
             return None
         try:

@@ -66,7 +66,7 @@ class HttpSender:
         headers: of every request.
         timeout: seconds for one request.
         compression: ``gzip`` or ``none``.
-        signal: ``traces``, ``metrics`` or ``logs``; the address says it already.
+        signal: ``traces``, ``metrics`` or ``logs``; for its variables, the address says it already.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class HttpSender:
             **({"Content-Encoding": "gzip"} if self._gzip else {}),
             **headers,
         }
-        self._session = _session()
+        self._session = _session(signal)
 
     def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
         return self.post(request_of(entries), len(entries), timeout)
@@ -155,13 +155,13 @@ def _as_it_is(request: Any) -> Any:
     return request
 
 
-def _session() -> Any:
+def _session(signal: str) -> Any:
     """A client that nothing traces (threads of ours suppress it), with OpenTelemetry's TLS variables."""
     import requests
 
     def named(what: str) -> str | None:
         prefix = "OTEL_EXPORTER_OTLP"
-        return os.environ.get(f"{prefix}_TRACES_{what}") or os.environ.get(f"{prefix}_{what}")
+        return os.environ.get(f"{prefix}_{signal.upper()}_{what}") or os.environ.get(f"{prefix}_{what}")
 
     session = requests.Session()
     if authority := named("CERTIFICATE"):
