@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.metrics import _internal as metrics_internal
 from opentelemetry.util._once import Once
+
+
+def pytest_configure() -> None:
+    """Programs under test take signals as at a terminal, though nohup and background jobs ignore some."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
