@@ -87,9 +87,9 @@ def test_an_answer_that_got_lost_makes_no_second_score(backend: Running) -> None
     configure(backend)
     backend.backend.faults.add(Fault("/api/public/scores", status=503, times=2, after=True))
     otel_agents.score("quality", 1, trace_id="a" * 32)
-    otel_agents.flush(20)
+    wait_for(lambda: not backend.backend.faults.waiting(), "the tries whose answers get lost")
+    wait_for(lambda: otel_agents.flush(20).scores.spooled == 0, "the answer")
     assert set(read_back(backend)) == {"quality"}
-    assert backend.backend.faults.waiting() == []
 
 
 def test_a_score_given_again_under_its_id_replaces(backend: Running) -> None:
