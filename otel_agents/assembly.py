@@ -223,6 +223,7 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
             delay=settings.schedule_delay,
             max_queue=settings.max_queue_size,
             max_batch=settings.max_batch_size,
+            stored=settings.spool_mode == "durable" and settings.traces_exporter == "otlp",
             **more,
         )
 

@@ -519,7 +519,7 @@ class Settings:
         "OTEL_AGENTS_SPOOL",
         default="spill",
         help="where spans wait: memory, spill (on disk too while the backend does not answer, and at exit) "
-        "or durable (on disk before anything is sent)",
+        "or durable (on disk, with fsync, when a span's end returns)",
     )
     spool_dir: Path | None = _setting(  # noqa: RUF009
         _EXPORT,

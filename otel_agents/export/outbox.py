@@ -208,10 +208,18 @@ class Outbox:
         with self._memory.changed:
             work = len(self._memory) > 0 or (self._disk is not None and self._disk.has_work)
             left = self._attempts.ready_at(self._flushing > 0) - time.monotonic()
+            if self._mode == "durable":
+                left = max(left, self._gathering())
             if work and left <= 0:
                 return True
             self._memory.changed.wait(min(left, _IDLE) if work else _IDLE)
             return False
+
+    def _gathering(self) -> float:
+        """Seconds to wait for company: what comes in one by one, on disk already, need not go out so."""
+        if self._flushing or not 0 < len(self._memory) < self._limits.batch_spans:
+            return 0.0
+        return self._memory.all()[0].queued + self._limits.checkpoint - time.monotonic()
 
     def _step(self, timeout: float | None = None) -> bool:
         """Sends one batch; False when there was none, or the backend did not take it."""

@@ -3,7 +3,7 @@
 What a caller pays is an append to a queue. Everything else (message content, the mapping to
 Langfuse in direct mode, encoding) happens on the pipeline's thread, on a copy of the span, because a
 span's attributes are frozen once it has ended. From there it goes to the outbox, which sends on a thread
-of its own, so that a backend that hangs holds up neither.
+of its own, so that a backend that hangs holds up neither. In mode ``durable`` the caller waits for the disk.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry import context as context_api
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from otel_agents import forks
+from otel_agents import forks, signals
 from otel_agents.export import roots
 from otel_agents.export.copies import changed
 from otel_agents.export.entries import Entry, encode, unencoded
@@ -41,6 +43,8 @@ Deferred = Callable[[], Mapping[str, "AttributeValue"]]
 _DEFERRED_LIMIT: Final = 50_000
 #: Seconds between two looks at the queue while somebody waits in ``flush()``.
 _FLUSH_STEP: Final = 0.25
+#: Seconds that an ended span waits for its turn at the disk before its caller goes on without.
+_STORE_PATIENCE: Final = 5.0
 
 
 class SpanPipeline(SpanProcessor):
@@ -56,6 +60,7 @@ class SpanPipeline(SpanProcessor):
         max_queue: ended spans kept until they are completed; beyond it the newest are dropped and
             counted. With an exporter, also those that wait for it; there the oldest give way.
         max_batch: spans in one export.
+        stored: a span is on disk when ``end()`` returns, with an outbox whose mode is ``durable``.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class SpanPipeline(SpanProcessor):
         delay: float = 1.0,
         max_queue: int = 8192,
         max_batch: int = 256,
+        stored: bool = False,
     ) -> None:
         self._inherited = inherited
         self._edge = edge
@@ -75,6 +81,7 @@ class SpanPipeline(SpanProcessor):
         self._delay = delay
         self._max_queue = max_queue
         self._max_batch = max_batch
+        self._stored = stored
         self._ledger = Ledger()
         self._encode: Callable[[list[ReadableSpan]], list[Entry]]
         if isinstance(exporter, SpanExporter):
@@ -93,6 +100,7 @@ class SpanPipeline(SpanProcessor):
         self._held_lock = threading.Lock()
         self._completing = 0
         self._work = threading.Lock()
+        self._at_work = 0  # the thread that has it
         self._forking = False
         self._deferred: OrderedDict[int, Deferred] = OrderedDict()
         self._deferred_lock = threading.Lock()
@@ -133,8 +141,23 @@ class SpanPipeline(SpanProcessor):
         self._ended.append(span)
         if self._thread is None:
             self._start()
-        if len(self._ended) >= self._max_batch:
+        if self._stored:
+            self._store()
+        elif len(self._ended) >= self._max_batch:
             self._wake.set()
+
+    def _store(self) -> None:
+        """Has what ended on disk before its caller goes on; whoever is first does it for all who wait."""
+        if self._at_work == threading.get_ident():
+            return  # a span made while others are completed
+        token = context_api.attach(context_api.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            with signals.put_off():
+                self._complete_all(_STORE_PATIENCE)
+        except Exception:
+            logger.exception("otel-agents: error while storing a span")
+        finally:
+            context_api.detach(token)
 
     def _complete_late(self, live: Span, ended: ReadableSpan) -> None:
         try:
@@ -265,6 +288,7 @@ class SpanPipeline(SpanProcessor):
         """Completes what has ended and puts it into the outbox; False when another is at it for long."""
         if not self._work.acquire(timeout=timeout):
             return False
+        self._at_work = threading.get_ident()
         try:
             while self._ended:
                 completed: list[ReadableSpan] = []
@@ -283,6 +307,7 @@ class SpanPipeline(SpanProcessor):
                 finally:
                     self._completing = 0
         finally:
+            self._at_work = 0
             self._work.release()
         return True
 
