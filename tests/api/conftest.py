@@ -10,7 +10,6 @@ from opentelemetry import context as otel_context
 
 from otel_agents.tracing import spans
 
-
 #: What bridges of other tests started may still be at work: threads that wait for an answer.
 _OF_OTHER_TESTS = "otel_agents.bridge"
 
