@@ -188,10 +188,15 @@ def _add_events(made: Runtime, resource: Resource) -> None:
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
+    from otel_agents.export.kept_logs import AtOnce, KeptLogs
+
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-    batches = BatchLogRecordProcessor(exporter, schedule_delay_millis=1000)
-    forks.missed(batches._batch_processor._at_fork_reinit)
-    provider.add_log_record_processor(batches)
+    if isinstance(exporter, KeptLogs) and exporter.stores:
+        provider.add_log_record_processor(AtOnce(exporter))
+    else:
+        batches = BatchLogRecordProcessor(exporter, schedule_delay_millis=1000)
+        forks.missed(batches._batch_processor._at_fork_reinit)
+        provider.add_log_record_processor(batches)
     # Not made global: apps that log through OpenTelemetry choose their own way for it.
     made.logger_provider = provider
 

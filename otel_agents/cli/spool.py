@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _KINDS = {"spans": "span", "scores": "score", "logs": "event", "metrics": "last metric"}
 #: Dead letters that are listed one by one.
 _LISTED = 20
-#: Seconds that scores get to be sent.
-_SCORES = 30.0
 
 _Destination = Annotated[
     str | None, typer.Argument(help="A destination's key, as `spool show` prints it; all by default.")
@@ -79,8 +77,7 @@ def retry() -> None:
         again, refused = _retry_dead(found, sender)
     finally:
         sender.close()
-    scores = _retry_scores(settings, found)
-    print(f"delivered {delivered + again} spans and {scores} scores to {destination.address}")
+    print(f"delivered {delivered + again} spans to {destination.address}")
     left += _retry_others(settings)
     if left or refused:
         raise CommandError(
@@ -202,13 +199,15 @@ def _as_json(one: Contents) -> dict[str, Any]:
 
 
 def _retry_others(settings: Settings) -> int:
-    """Sends events and last metrics that were left; answers how many are left."""
+    """Sends scores, events and last metrics that were left; answers how many are left."""
     from otel_agents.export import inventory, kept_logs, last_metrics, leftovers
+    from otel_agents.langfuse import scores
 
     def connect_metrics(connect: Callable[[], Any]) -> Sender:
         return last_metrics.WholeRequests(connect())
 
     ways = (
+        ("scores", scores.outlet(settings), lambda connect: connect()),
         ("logs", kept_logs.outlet(settings), lambda connect: connect()),
         ("metrics", last_metrics.outlet(settings), connect_metrics),
     )
@@ -280,25 +279,3 @@ def _retry_dead(found: Sequence[Contents], sender: Sender) -> tuple[int, int]:
         if letter.entry in taken:
             letter.path.unlink(missing_ok=True)
     return len(taken), len(letters) - len(taken)
-
-
-def _retry_scores(settings: Settings, found: Sequence[Contents]) -> int:
-    waiting = sum(
-        file.count for one in found for file in one.files if (file.kind, file.state) == ("scores", "left")
-    )
-    if settings.mode != "direct" or not waiting:
-        return 0
-    from otel_agents.langfuse.scores import ScoreSender
-
-    sender = ScoreSender.from_settings(settings)
-    sender.start_for_leftovers()
-    deadline = time.monotonic() + _SCORES
-    delivered = 0
-    while delivered < waiting and time.monotonic() < deadline:
-        result = sender.flush(1.0)
-        delivered += result.delivered
-        if result.dropped:
-            break
-        time.sleep(0.05)
-    sender.close()
-    return delivered

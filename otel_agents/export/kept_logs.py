@@ -14,9 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk._logs.export import (
+    LogRecordExporter,
+    LogRecordExportResult,
+    SimpleLogRecordProcessor,
+)
 
-from otel_agents import forks
+from otel_agents import forks, signals
 from otel_agents.export import leftovers
 from otel_agents.export.entries import ERROR, Entry, head_of
 from otel_agents.export.grpc_sender import GrpcSender
@@ -61,6 +65,8 @@ class KeptLogs(LogRecordExporter):
         limits: Limits,
     ) -> None:
         self._checkpoint = limits.checkpoint
+        #: Records are on disk when :meth:`export` returns.
+        self.stores = mode == "durable"
         self._outbox = Outbox(
             connect, _note, mode=mode, root=root, destination=destination, limits=limits, kind=KIND
         )
@@ -84,7 +90,10 @@ class KeptLogs(LogRecordExporter):
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         self._outbox.start()
-        self._outbox.put(_encoded(batch))
+        with signals.put_off():
+            self._outbox.put(_encoded(batch))
+        if self.stores:
+            return LogRecordExportResult.SUCCESS
         started = time.monotonic()
         self._outbox.flush(started + self._checkpoint)
         if self._outbox.waiting()[0] and self._outbox.save():
@@ -98,6 +107,17 @@ class KeptLogs(LogRecordExporter):
 
     def shutdown(self) -> None:
         self._outbox.close(time.monotonic() + _AT_LAST)
+
+
+class AtOnce(SimpleLogRecordProcessor):
+    """For ``durable``: each record is on disk when the app goes on; a queue in memory would die with it."""
+
+    def __init__(self, exporter: KeptLogs) -> None:
+        super().__init__(exporter)
+        self._kept = exporter
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._kept.force_flush(timeout_millis)
 
 
 def outlet(settings: Settings) -> tuple[Destination, Callable[[], Sender]] | None:

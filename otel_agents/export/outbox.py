@@ -53,7 +53,10 @@ class Outbox:
         destination: where the sender sends to.
         limits: see :class:`Limits`.
         changed: called now and then with spans in memory, spans on disk, bytes on disk.
-        kind: of what is sent: ``spans``, which are tallied and whose refused ones are kept, or ``logs``.
+        kind: of what is sent: ``spans``, which are tallied and whose refused ones are kept, ``logs`` or
+            ``scores``.
+        gather: seconds that what comes in one by one waits for company; by default it does not, but in
+            ``durable``, where it is on disk already, for ``limits.checkpoint``.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Outbox:
         limits: Limits | None = None,
         changed: Callable[[int, int, int], None] | None = None,
         kind: str = "spans",
+        gather: float | None = None,
     ) -> None:
         self._kind = kind
         self._connect = connect
@@ -75,6 +79,9 @@ class Outbox:
         self._place = None if mode == "memory" or not root or not destination else (destination, root)
         self._mode: Mode = "memory" if self._place is None else mode
         self._limits = limits or Limits()
+        if gather is None:
+            gather = self._limits.checkpoint if self._mode == "durable" else 0.0
+        self._gather = gather
         self._tell = changed
         self._reset()
 
@@ -207,19 +214,17 @@ class Outbox:
         """Waits for something to send and the time to send it; False to look again."""
         with self._memory.changed:
             work = len(self._memory) > 0 or (self._disk is not None and self._disk.has_work)
-            left = self._attempts.ready_at(self._flushing > 0) - time.monotonic()
-            if self._mode == "durable":
-                left = max(left, self._gathering())
+            left = max(self._attempts.ready_at(self._flushing > 0) - time.monotonic(), self._gathering())
             if work and left <= 0:
                 return True
             self._memory.changed.wait(min(left, _IDLE) if work else _IDLE)
             return False
 
     def _gathering(self) -> float:
-        """Seconds to wait for company: what comes in one by one, on disk already, need not go out so."""
-        if self._flushing or not 0 < len(self._memory) < self._limits.batch_spans:
+        """Seconds to wait for company: what comes in one by one need not go out so."""
+        if not self._gather or self._flushing or not 0 < len(self._memory) < self._limits.batch_spans:
             return 0.0
-        return self._memory.all()[0].queued + self._limits.checkpoint - time.monotonic()
+        return self._memory.all()[0].queued + self._gather - time.monotonic()
 
     def _step(self, timeout: float | None = None) -> bool:
         """Sends one batch; False when there was none, or the backend did not take it."""

@@ -1,4 +1,4 @@
-"""Posts scores by the API client of the official SDK, and says what became of each.
+"""Posts scores by the API client of the official SDK, and says what became of them.
 
 The client alone: no tracing client, no global state, no tracer provider.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from otel_agents.export.sender import Answer
 from otel_agents.export.waits import retry_after
 from otel_agents.langfuse.score_events import MAX_REQUEST_BYTES, Score
 from otel_agents.version import __version__
@@ -48,16 +49,12 @@ class Outcome:
     wait: float | None = None
 
 
-class _Transient(Exception):
-    def __init__(self, problem: str, wait: float | None = None) -> None:
-        super().__init__(problem)
-        self.wait = wait
+class _Failed(Exception):
+    """A request without a plain yes."""
 
-
-class _Refused(Exception):
-    def __init__(self, status: int, problem: str) -> None:
-        super().__init__(problem)
-        self.status = status
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
 
 
 class ScoreApi:
@@ -74,6 +71,7 @@ class ScoreApi:
         import httpx
         from langfuse.api import LangfuseAPI
 
+        self._timeout = timeout
         self._http: httpx.Client = httpx.Client(timeout=timeout, follow_redirects=True)
         self._url = f"{base_url.rstrip('/')}/api/public/scores"
         self._auth = (public_key, secret_key)
@@ -91,53 +89,63 @@ class ScoreApi:
     def send(self, batch: Sequence[Score]) -> Outcome:
         """Sends scores, together if the server takes arrays, else each alone. Never raises."""
         outcome = Outcome()
-        parts = [list(batch)] if not self._one_by_one else [[score] for score in batch]
+        parts = [list(batch)]
         while parts:
             part = parts.pop(0)
-            try:
-                self._send(part, outcome)
-            except _Transient as error:
-                outcome.problem, outcome.wait = str(error), error.wait
+            answer = self.request(part)
+            if answer.kind == "taken":
+                outcome.delivered += len(part) - answer.rejected
+                outcome.rejected[answer.message] += answer.rejected
+            elif answer.kind == "later":
+                outcome.problem, outcome.wait = answer.message, answer.wait
                 outcome.unsent = [*part, *(score for later in parts for score in later)]
                 return outcome
-            except _Refused as error:
-                if len(part) > 1:
-                    # One score spoils its batch; each alone shows which.
-                    parts[:0] = [[score] for score in part]
-                else:
-                    outcome.rejected[str(error)] += 1
+            elif len(part) > 1:
+                # One score spoils its batch; each alone shows which.
+                parts[:0] = [[score] for score in part]
+            else:
+                outcome.rejected[answer.message] += 1
         return outcome
+
+    def request(self, scores: Sequence[Score], timeout: float | None = None) -> Answer:
+        """Sends scores in one request: a list, or one alone if the server takes no lists. Never raises."""
+        limit = self._timeout if timeout is None else min(timeout, self._timeout)
+        if len(scores) > (1 if self._one_by_one else BATCH):
+            return Answer("too_large", "too_many", "too many scores for one request")
+        try:
+            return self._request([score.body for score in scores], limit)
+        except _Failed as error:
+            return error.answer
 
     def close(self) -> None:
         """Closes the connection."""
         self._http.close()
 
-    def _send(self, part: list[Score], outcome: Outcome) -> None:
+    def _request(self, bodies: list[bytes], limit: float) -> Answer:
         if not self._one_by_one:
             try:
-                self._post_array(part, outcome)
-                return
-            except _Refused as error:
-                if error.status != 400 or len(part) > 1:
+                return self._post_array(bodies, limit)
+            except _Failed as error:
+                if error.answer.reason != "status_400" or len(bodies) > 1:
                     raise
-        self._post_object(part[0])
-        outcome.delivered += 1
+        self._post_object(bodies[0], limit)
         if not self._one_by_one:
             # Servers before 4.59 take one object only and answer 400 to arrays.
             self._one_by_one = True
             logger.info("otel-agents: this Langfuse takes no lists of scores; sending them one by one")
+        return Answer("taken")
 
-    def _post_array(self, part: list[Score], outcome: Outcome) -> None:
+    def _post_array(self, bodies: list[bytes], limit: float) -> Answer:
         import httpx
         from langfuse.api.core import ApiError
         from langfuse.api.scores import CreateScoreBatchResults
         from pydantic import ValidationError
 
-        items = [json.loads(score.body) for score in part]
+        items = [json.loads(body) for body in bodies]
         try:
             answer = self._api.scores.create(
                 request=cast(Any, items),  # objects of the API, as the SDK's own sender passes them
-                request_options={"max_retries": 0},
+                request_options={"max_retries": 0, "timeout_in_seconds": cast(int, limit)},
             )
         except ValidationError:
             answer = None  # the server said yes in words that this SDK does not know
@@ -145,39 +153,40 @@ class ScoreApi:
             _check(error.status_code, error.headers, error.body)
             answer = None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _Transient(f"{type(error).__name__}: {error}") from error
-        if isinstance(answer, CreateScoreBatchResults):
-            outcome.delivered += answer.accepted
-            reason = answer.errors[0].message if answer.errors else "Langfuse rejected it"
+            raise _Failed(_no_answer(error)) from error
+        if isinstance(answer, CreateScoreBatchResults) and answer.accepted < len(bodies):
             # Langfuse asks not to repeat a batch that it took in part.
-            outcome.rejected[reason] += max(len(part) - answer.accepted, 0)
-            return
-        outcome.delivered += len(part)
+            message = answer.errors[0].message if answer.errors else "Langfuse rejected it"
+            return Answer("taken", "rejected", message, rejected=len(bodies) - answer.accepted)
+        return Answer("taken")
 
-    def _post_object(self, score: Score) -> None:
+    def _post_object(self, body: bytes, limit: float) -> None:
         import httpx
 
+        headers = {"content-type": "application/json"}
         try:
-            answer = self._http.post(
-                self._url,
-                content=score.body,
-                headers={"content-type": "application/json"},
-                auth=self._auth,
-            )
+            answer = self._http.post(self._url, content=body, headers=headers, auth=self._auth, timeout=limit)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _Transient(f"{type(error).__name__}: {error}") from error
+            raise _Failed(_no_answer(error)) from error
         if not answer.is_success:
             _check(answer.status_code, answer.headers, answer.text)
+
+
+def _no_answer(error: Exception) -> Answer:
+    import httpx
+
+    reason = "timeout" if isinstance(error, httpx.TimeoutException) else "unreachable"
+    return Answer("later", reason, f"{type(error).__name__}: {error}")
 
 
 def _check(status: int | None, headers: Mapping[str, str] | None, body: object) -> None:
     """Sorts an answer that is no plain yes. A 2xx without a body is one."""
     if status is not None and 200 <= status < 300 and not body:
         return
-    problem = f"status {status}: {_message(body)}"
+    reason, message = f"status_{status}", f"status {status}: {_message(body)}"
     if status is not None and 400 <= status < 500 and status not in _TRANSIENT:
-        raise _Refused(status, problem)
-    raise _Transient(problem, retry_after(headers or {}))
+        raise _Failed(Answer("refused", reason, message))
+    raise _Failed(Answer("later", reason, message, retry_after(headers or {})))
 
 
 def _message(body: object) -> str:

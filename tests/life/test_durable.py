@@ -34,9 +34,9 @@ for thread in threads:
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def on_disk(folder: Path) -> int:
+def on_disk(folder: Path, kind: str = "spans") -> int:
     found = 0
-    for path in folder.glob("*/spans-*.db"):
+    for path in folder.glob(f"*/{kind}-*.db"):
         with closing(sqlite3.connect(path)) as database:
             found += database.execute("SELECT count(*) FROM items").fetchone()[0]
     return found
@@ -54,6 +54,44 @@ def test_what_has_ended_is_on_disk(tmp_path: Path, end: str, status: int) -> Non
     done = subprocess.run([sys.executable, "-c", APP + end], env=environ, timeout=120)
     assert done.returncode == status
     assert on_disk(tmp_path) == 100
+
+
+DIRECT = {
+    "LANGFUSE_PUBLIC_KEY": "pk-lf-a",
+    "LANGFUSE_SECRET_KEY": "sk-lf-a",
+    "LANGFUSE_BASE_URL": "http://127.0.0.1:9",
+}
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(("way", "kind"), [(DIRECT, "scores"), (COLLECTOR, "logs")])
+def test_scores_are_on_disk_when_they_are_given(tmp_path: Path, way: dict[str, str], kind: str) -> None:
+    app = """
+import os, signal, threading
+import otel_agents
+otel_agents.configure(metrics_exporter="none", instrument_libraries=False)
+
+def judge(name):
+    for number in range(10):
+        otel_agents.score(f"{name} {number}", 0.5, trace_id="a" * 32)
+
+threads = [threading.Thread(target=judge, args=(f"thread {number}",)) for number in range(3)]
+for thread in threads:
+    thread.start()
+judge("main")
+for thread in threads:
+    thread.join()
+"""
+    environ = {
+        **os.environ,
+        **way,
+        "OTEL_AGENTS_SPOOL": "durable",
+        "OTEL_AGENTS_SPOOL_DIR": str(tmp_path),
+        "OTEL_AGENTS_DOTENV": "off",
+    }
+    done = subprocess.run([sys.executable, "-c", app + KILL], env=environ, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert on_disk(tmp_path, kind) == 40
 
 
 def test_sigterm_amid_a_write_ends_the_process_in_order(tmp_path: Path) -> None:

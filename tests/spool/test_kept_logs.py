@@ -69,6 +69,18 @@ def test_through_an_outage(backend: StubBackend, proxy: FaultProxy, root: Path) 
         process.communicate()
 
 
+def test_durable_ones_are_delivered_by_a_flush(backend: StubBackend, proxy: FaultProxy, root: Path) -> None:
+    app = """
+    score("a")
+    score("b")
+    otel_agents.flush(20)
+    os._exit(0)
+    """
+    process = start(app, proxy.url, root, OTEL_AGENTS_SPOOL="durable", OTEL_AGENTS_SPOOL_CHECKPOINT="3600000")
+    assert process.wait(60) == 0
+    assert names(backend) == ["a", "b"]
+
+
 def test_the_next_process_sends_what_one_left(backend: StubBackend, proxy: FaultProxy, root: Path) -> None:
     proxy.refuse()
     assert start("for name in 'abc': score(name)", proxy.url, root).wait(60) == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,12 @@ from score_server import Answer, ScoreServer
 from otel_agents.export import waits
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
+from otel_agents.export.outbox import Mode
 from otel_agents.export.result import ScoreResult
 from otel_agents.langfuse.score_api import ScoreApi
-from otel_agents.langfuse.score_disk import ScoreDisk
 from otel_agents.langfuse.scores import ScoreSender
 
-Make = Callable[[str], ScoreSender]
+Make = Callable[..., ScoreSender]
 
 
 @pytest.fixture
@@ -27,13 +29,16 @@ def sender(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(waits, "_LONGEST", 0.05)
     made: list[ScoreSender] = []
 
-    def make(url: str) -> ScoreSender:
+    def make(url: str, mode: Mode = "spill", limits: Limits | None = None) -> ScoreSender:
         place = Destination("langfuse", url, "pk-lf-local")
         made.append(
             ScoreSender(
                 lambda: ScoreApi(url, "pk-lf-local", "sk-lf-local", 5.0),
                 delay=0.0,
-                disk=lambda lost: ScoreDisk(place, root, Limits(), lost),
+                mode=mode,
+                root=root,
+                destination=place,
+                limits=limits,
             )
         )
         return made[-1]
@@ -84,5 +89,36 @@ def test_a_refused_score_on_disk_takes_no_other_with_it(sender: Make) -> None:
             return Answer(400) if any(one["name"] == "poison" for one in scores) else Answer()
 
         server.answer = answer
-        wait_for(lambda: made._on_disk() == 0, "the disk to be empty")
+        wait_for(lambda: made._outbox.waiting() == (0, 0), "the disk to be empty")
         assert made.flush(10) == ScoreResult(delivered=2, dropped=1)
+
+
+def on_disk(root: Path) -> int:
+    found = 0
+    for path in root.glob("*/scores-*.db"):
+        # It may have been made just now, and have no table yet.
+        with closing(sqlite3.connect(path)) as database, suppress(sqlite3.OperationalError):
+            found += database.execute("SELECT count(*) FROM items").fetchone()[0]
+    return found
+
+
+def test_while_langfuse_hangs_scores_are_on_disk_after_the_checkpoint(sender: Make, root: Path) -> None:
+    """A kill during the ten seconds of a request takes no more of them than a kill takes of spans."""
+    with ScoreServer() as server:
+        server.gate.clear()
+        made = sender(server.url, limits=Limits(checkpoint=0.1))
+        submit(made, "a", "b")
+        wait_for(lambda: on_disk(root) == 2, "both on disk")
+        assert not server.requests
+        server.gate.set()
+        assert made.flush(20) == ScoreResult(delivered=2)
+        assert {score["name"] for score in server.scores()} == {"a", "b"}
+
+
+def test_durable_has_scores_on_disk_when_they_are_submitted(sender: Make, root: Path) -> None:
+    with ScoreServer() as server:
+        made = sender(server.url, mode="durable", limits=Limits(checkpoint=3600.0))
+        submit(made, "a", "b", "c")
+        assert on_disk(root) + len(server.scores()) >= 3
+        assert made.flush(20) == ScoreResult(delivered=3)
+        wait_for(lambda: on_disk(root) == 0, "the disk to be empty")
