@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from otel_agents.config import Settings
-    from otel_agents.export.outbox import Mode, Note, Outbox
+    from otel_agents.export.outbox import Mode, Outbox
+    from otel_agents.export.outcomes import Note
     from otel_agents.export.pipeline import Edge
     from otel_agents.export.sender import Sender
     from otel_agents.inflight.keeper import Keeper

@@ -78,7 +78,7 @@ class ProjectPipeline(LivePipeline):
 
     def _share(self) -> None:
         for one in self._projects.values():  # content is deferred before anybody knows whose it is
-            one._deferred, one._deferred_lock = self._deferred, self._deferred_lock
+            one._late = self._late
 
     def _of(self, span: Any) -> LivePipeline | None:
         """The pipeline of a span's project; None for the default one."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
+from otel_agents.stack.ports import free_port as free_port
 
 T = TypeVar("T")
 
@@ -61,13 +62,6 @@ def optional(kind: str) -> Path:
     if found is None:
         pytest.skip(f"no {kind} on this machine: {_HINTS[kind]}")
     return found
-
-
-def free_port() -> int:
-    """A TCP port on the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], T | None], what: str, timeout: float = 30.0, every: float = 0.05) -> T:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from otel_agents.bridge.queue import ScoreQueue
+from otel_agents.export.untraced import untraced_thread
 from otel_agents.export.waits import pause
 from otel_agents.langfuse.score_api import BATCH, ScoreApi, first_batch
-from otel_agents.langfuse.scores import untraced
 
 if TYPE_CHECKING:
     from otel_agents.bridge.meters import Meters
@@ -57,7 +57,7 @@ class Drain:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        untraced()
+        untraced_thread()
         api: ScoreApi | None = None
         failures = 0
         while not self._stopped.is_set():

@@ -135,9 +135,9 @@ class Summaries:
         return kept
 
     def _run(self, hours: float, kept: _Kept, running: Future[Answer]) -> None:
-        from otel_agents.langfuse.scores import untraced
+        from otel_agents.export.untraced import untraced_thread
 
-        untraced()
+        untraced_thread()
         started = time.monotonic()
         answer, problem = None, ""
         try:

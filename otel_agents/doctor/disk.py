@@ -20,7 +20,7 @@ _OLD: Final = 3600.0
 def spool(settings: Settings) -> Iterator[Finding]:
     """The spool folder of every destination."""
     from otel_agents.export import leftovers
-    from otel_agents.export.spool import is_held
+    from otel_agents.export.locks import is_held
 
     root = leftovers.root_of(settings)
     problem = _unusable(root)

@@ -13,7 +13,8 @@ from otel_agents.export import leftovers
 from otel_agents.export.entries import Entry
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
-from otel_agents.export.spool import Spool, SpoolError
+from otel_agents.export.spool import Spool
+from otel_agents.export.spool_file import SpoolError
 from otel_agents.export.tally import Tally, collect
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,9 @@ class Disk:
         self._others = (-_SIZE_KNOWN, 0)
 
     def save(self, entries: Sequence[Entry], in_flight: Collection[int] = ()) -> bool:
-        """Writes ``entries`` and gives each its row; False when the disk does not take them.
+        """Writes ``entries`` and gives each its row; False when the disk does not take them all.
+
+        On a full disk the first ones are written, as many as there is room for.
 
         Args:
             entries: not on disk yet.
@@ -99,7 +102,7 @@ class Disk:
                 self.own = Spool.create(self.folder, self._kind, self._durable, self._tally)
                 leftovers.describe(self.folder, self._destination)
             self._make_room(self.own, sum(one.size + 64 for one in entries), in_flight)
-            self.own.add(entries)
+            _add(self.own, entries)
         except SpoolError as error:
             self._failed = now
             self._trouble(error)
@@ -267,3 +270,19 @@ class Disk:
                 else:
                     self.leftover = None
                 self._gone(WHOLE_FILE if own else (), count, "spool_damaged")
+
+
+def _add(spool: Spool, entries: Sequence[Entry]) -> None:
+    """Stores entries; on a full disk the first of them, as many as it takes.
+
+    Raises:
+        SpoolError: it did not take all.
+    """
+    try:
+        spool.add(entries)
+    except SpoolError as error:
+        if not error.full or len(entries) < 2:
+            raise
+        middle = len(entries) // 2
+        _add(spool, entries[:middle])
+        _add(spool, entries[middle:])

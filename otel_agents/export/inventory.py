@@ -13,7 +13,7 @@ from otel_agents.export import dead_letters, leftovers
 from otel_agents.export.dead_letters import DeadLetter
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.locks import is_held
-from otel_agents.export.spool import BROKEN, VERSION
+from otel_agents.export.spool_file import BROKEN, VERSION
 
 State = Literal["in use", "left", "damaged", "newer"]
 

@@ -23,7 +23,8 @@ from otel_agents.export.entries import ERROR, Entry
 from otel_agents.export.grpc_sender import GrpcSender
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.sender import Answer, HttpSender
-from otel_agents.export.spool import Spool, SpoolError
+from otel_agents.export.spool import Spool
+from otel_agents.export.spool_file import SpoolError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData

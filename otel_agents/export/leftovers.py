@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_agents.export.spool import Spool, SpoolError
+from otel_agents.export.spool import Spool
+from otel_agents.export.spool_file import SpoolError
 
 if TYPE_CHECKING:
     from otel_agents.config import Otlp, Settings

@@ -24,15 +24,15 @@ from otel_agents.export.entries import Entry
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.memory import Memory
+from otel_agents.export.outcomes import Note, Outcomes
 from otel_agents.export.sender import Answer, Sender
 from otel_agents.export.tally import Tally, collect, is_any_left
 from otel_agents.export.trim import trimmed
+from otel_agents.export.untraced import untraced_thread
 
 logger = logging.getLogger(__name__)
 
 Mode = Literal["memory", "spill", "durable"]
-#: Told of every outcome: what, how many spans, why, and whether they were this process's own.
-Note = Callable[[str, int, str | None, bool], None]
 
 #: Seconds between two looks at the time while there is nothing to send.
 _IDLE: Final = 30.0
@@ -75,6 +75,7 @@ class Outbox:
         self._kind = kind
         self._connect = connect
         self._note = note
+        self._changed = changed
         self._folder = destination.folder(root) if root and destination and kind == "spans" else None
         self._place = None if mode == "memory" or not root or not destination else (destination, root)
         self._mode: Mode = "memory" if self._place is None else mode
@@ -82,7 +83,6 @@ class Outbox:
         if gather is None:
             gather = self._limits.checkpoint if self._mode == "durable" else 0.0
         self._gather = gather
-        self._tell = changed
         self._reset()
 
     def _reset(self) -> None:
@@ -102,8 +102,7 @@ class Outbox:
         self._sender: Sender | None = None
         self._sending = threading.Lock()
         self._held = False  # by a thread that forks
-        self._said: set[str] = set()
-        self._told = (0, 0, 0)
+        self._tell = Outcomes(self._note, self._changed, self._kind)
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self._stopping = self._closed = False
@@ -115,7 +114,7 @@ class Outbox:
         for entry in entries:
             if len(entry.body) > self._limits.span_bytes:
                 size, entry.body = len(entry.body), trimmed(entry.body, self._limits.span_bytes)
-                self._say("trimmed", f"a span of {size} bytes was trimmed to {len(entry.body)}")
+                self._tell.say("trimmed", f"a span of {size} bytes was trimmed to {len(entry.body)}")
         if self._mode == "durable":
             with self._guard:  # nothing is sent before it is on disk
                 self._memory.add(entries)
@@ -127,9 +126,12 @@ class Outbox:
     def _relieve(self) -> None:
         """Keeps memory within its limits: what is on disk leaves it, else something gives way."""
         memory = self._memory
-        if not memory.over() or memory.leave_to_disk() or (self.save() and memory.leave_to_disk()):
+        if not memory.over() or memory.leave_to_disk():
             return
-        self._lose(memory.give_way(), "memory_full" if self._disk is None else "disk_failed")
+        self.save()
+        if memory.leave_to_disk():
+            return
+        self._tell.lost(memory.give_way(), "memory_full" if self._disk is None else "disk_failed")
 
     # --- the disk ------------------------------------------------------------------------------
 
@@ -147,14 +149,15 @@ class Outbox:
         return None if self.save() else self._limits.checkpoint
 
     def save(self) -> bool:
-        """Writes what is in memory alone to disk; False when there is no disk, or it takes nothing."""
+        """Writes what is in memory alone to disk; False when there is no disk, or it does not take it all."""
         if self._disk is None:
             return False
         with self._guard:
             unsaved = self._memory.unsaved()
             saved = self._disk.save(unsaved, self._in_flight())
-        if saved and unsaved and self._mode == "spill":
-            self._note("spooled", len(unsaved), None, True)
+            written = sum(one.row is not None for one in unsaved)
+        if written and self._mode == "spill":
+            self._note("spooled", written, None, True)
         return saved
 
     def _is_own(self) -> bool:
@@ -172,7 +175,7 @@ class Outbox:
             count = max(count - self._memory.lose_rows(), 0)
         elif rows:
             self._memory.drop_rows(rows)
-        self._lose(count, reason, bool(rows))
+        self._tell.lost(count, reason, bool(rows))
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -195,7 +198,7 @@ class Outbox:
             self.start()
 
     def _run(self) -> None:
-        _untraced()
+        untraced_thread()
         if self._disk is None and self._folder is not None:
             self._gone((), collect(self._folder, self.tally.found), "killed")
         while not self._stopping:
@@ -277,14 +280,7 @@ class Outbox:
             self._memory.land(report.left, decided)
             if self._disk is not None and spool is not None:
                 self._disk.forget(spool, decided)
-        if delivered := len(report.delivered) - report.rejected:
-            self._note("delivered", delivered, None, own)
-        if report.rejected:
-            self._say("rejected", f"the backend threw {report.rejected} {self._kind} away: {report.message}")
-            self._lose(report.rejected, "rejected", own)
-        for (_, answer), is_kept in zip(report.refused, kept, strict=True):
-            self._say(answer.reason, f"one of the {self._kind} was refused for good: {answer.message}")
-            self._note("quarantined" if is_kept else "dropped", 1, answer.reason, own)
+        self._tell.settled(report, kept, own)
         if report.problem is not None:
             self._failed(report.problem, seconds, bool(report.delivered))
         elif self._attempts.succeeded():
@@ -372,6 +368,10 @@ class Outbox:
         own = self._disk.own if self._disk is not None else None
         return len(self._memory.unsaved()), own.count if own is not None else 0
 
+    def _report(self) -> None:
+        own = self._disk.own if self._disk is not None else None
+        self._tell.waiting(len(self._memory), own.count if own else 0, own.bytes if own else 0)
+
     # --- fork ----------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
@@ -396,33 +396,3 @@ class Outbox:
             self._disk.abandon()
         self.tally.abandon()
         self._reset()
-
-    # --- telling -------------------------------------------------------------------------------
-
-    def _lose(self, count: int, reason: str, own: bool = True) -> None:
-        if count:
-            self._note("dropped", count, reason, own)
-            what = "were lost with a process that was killed" if reason == "killed" else f"are lost: {reason}"
-            self._say(reason, f"{count} {self._kind} {what} (further ones are only counted)")
-
-    def _say(self, what: str, message: str) -> None:
-        if what not in self._said and len(self._said) < 100:
-            self._said.add(what)
-            logger.warning("otel-agents: %s", message)
-
-    def _report(self) -> None:
-        if self._tell is None:
-            return
-        own = self._disk.own if self._disk is not None else None
-        now = (len(self._memory), own.count if own else 0, own.bytes if own else 0)
-        if now != self._told:
-            self._told = now
-            self._tell(*now)
-
-
-def _untraced() -> None:
-    """Has nothing trace this thread's requests."""
-    from opentelemetry import context
-    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
-
-    context.attach(context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, context.Context()))

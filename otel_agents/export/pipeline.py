@@ -11,12 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry import context as context_api
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
@@ -24,10 +22,13 @@ from otel_agents import forks, signals
 from otel_agents.export import roots
 from otel_agents.export.copies import changed
 from otel_agents.export.entries import Entry, encode, unencoded
+from otel_agents.export.late import Complete, Late
 from otel_agents.export.limits import Limits
-from otel_agents.export.outbox import Note, Outbox
+from otel_agents.export.outbox import Outbox
+from otel_agents.export.outcomes import Note
 from otel_agents.export.result import FlushResult, Ledger
 from otel_agents.export.sender import ExporterSender
+from otel_agents.export.untraced import untraced
 from otel_agents.wire import others
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ logger = logging.getLogger(__name__)
 
 #: Turns an ended span into what the backend gets, or None when it is not meant for it.
 Edge = Callable[[ReadableSpan], ReadableSpan | None]
-Deferred = Callable[[], Mapping[str, "AttributeValue"]]
 
-_DEFERRED_LIMIT: Final = 50_000
 #: Seconds between two looks at the queue while somebody waits in ``flush()``.
 _FLUSH_STEP: Final = 0.25
 #: Seconds that an ended span waits for its turn at the disk before its caller goes on without.
@@ -102,8 +101,7 @@ class SpanPipeline(SpanProcessor):
         self._work = threading.Lock()
         self._at_work = 0  # the thread that has it
         self._forking = False
-        self._deferred: OrderedDict[int, Deferred] = OrderedDict()
-        self._deferred_lock = threading.Lock()
+        self._late = Late()
         self._wake = threading.Event()
         self._progress = threading.Event()
         self._thread: threading.Thread | None = None
@@ -150,14 +148,11 @@ class SpanPipeline(SpanProcessor):
         """Has what ended on disk before its caller goes on; whoever is first does it for all who wait."""
         if self._at_work == threading.get_ident():
             return  # a span made while others are completed
-        token = context_api.attach(context_api.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
-            with signals.put_off():
+            with untraced(), signals.put_off():
                 self._complete_all(_STORE_PATIENCE)
         except Exception:
             logger.exception("otel-agents: error while storing a span")
-        finally:
-            context_api.detach(token)
 
     def _complete_late(self, live: Span, ended: ReadableSpan) -> None:
         try:
@@ -166,13 +161,9 @@ class SpanPipeline(SpanProcessor):
         except Exception:
             logger.debug("otel-agents: could not complete an ended span", exc_info=True)
 
-    def defer(self, span_id: int, complete: Deferred) -> None:
+    def defer(self, span_id: int, complete: Complete) -> None:
         """Has ``complete()`` add attributes to the exported copy of the span ``span_id``."""
-        with self._deferred_lock:
-            earlier = self._deferred.get(span_id)
-            self._deferred[span_id] = complete if earlier is None else _both(earlier, complete)
-            if len(self._deferred) > _DEFERRED_LIMIT:  # spans that never end must not fill the memory
-                self._deferred.popitem(last=False)
+        self._late.add(span_id, complete)
 
     # --- the pipeline's side -------------------------------------------------------------------
 
@@ -323,10 +314,7 @@ class SpanPipeline(SpanProcessor):
 
     def _complete(self, span: ReadableSpan) -> ReadableSpan | None:
         context = span.context
-        complete = None
-        if context is not None:
-            with self._deferred_lock:
-                complete = self._deferred.pop(context.span_id, None)
+        complete = self._late.take(context.span_id) if context is not None else None
         try:
             if complete is not None:
                 span = with_attributes(span, complete())
@@ -353,7 +341,3 @@ def with_attributes(span: ReadableSpan, attributes: Mapping[str, AttributeValue]
         span,
         attributes={**(span.attributes or {}), **attributes},
     )
-
-
-def _both(first: Deferred, second: Deferred) -> Deferred:
-    return lambda: {**first(), **second()}

@@ -8,7 +8,6 @@ gets it may send what is left. Files of all processes that send to one place sha
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import sqlite3
@@ -20,29 +19,14 @@ from typing import Final
 
 from otel_agents.export import locks, tally
 from otel_agents.export.entries import Entry
-from otel_agents.export.locks import is_held as is_held
+from otel_agents.export.spool_file import NewerVersion, SpoolError, connect, is_damage, remove, set_aside
 from otel_agents.export.tally import Tally
 
-logger = logging.getLogger(__name__)
-
-#: Of the file's form. A file of a newer form is left to the version that wrote it.
-VERSION: Final = 1
-BROKEN: Final = ".broken-"
 #: Bytes that a row takes beside its body.
 _ROW: Final = 64
 #: Rows that one statement deletes.
 _TOGETHER: Final = 500
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS heads (id INTEGER PRIMARY KEY, head BLOB NOT NULL UNIQUE) STRICT;
-CREATE TABLE IF NOT EXISTS items (
-    id INTEGER PRIMARY KEY,
-    head INTEGER NOT NULL,
-    rank INTEGER NOT NULL,
-    at REAL NOT NULL,
-    body BLOB NOT NULL
-) STRICT;
-"""
 _FRONT: Final = """
 SELECT items.id, heads.head, items.rank, items.at, items.body FROM items JOIN heads ON heads.id = items.head
 WHERE items.id > ? AND items.id < ? ORDER BY items.id LIMIT ?
@@ -50,22 +34,6 @@ WHERE items.id > ? AND items.id < ? ORDER BY items.id LIMIT ?
 
 #: Connections that a forked child inherited. SQLite wants them neither used nor closed there.
 _inherited: list[sqlite3.Connection] = []
-
-
-class SpoolError(Exception):
-    """The disk cannot be used. The text is one line.
-
-    Attributes:
-        damaged: the file itself is broken (it has been set aside, or should be).
-    """
-
-    def __init__(self, message: str, damaged: bool = False) -> None:
-        super().__init__(message)
-        self.damaged = damaged
-
-
-class NewerVersion(SpoolError):
-    """The file was written by a newer version of this package; it is left as it is."""
 
 
 class Spool:
@@ -108,9 +76,9 @@ class Spool:
             own.open()
             if own.path is not None and own.lock is not None:
                 try:
-                    return cls(own.path, None, _connect(own.path, durable=durable, create=True))
+                    return cls(own.path, None, connect(own.path, durable=durable, create=True))
                 except (sqlite3.Error, OSError) as error:
-                    _remove(own.path, and_lock=False)
+                    remove(own.path, and_lock=False)
                     raise SpoolError(f"{own.path} cannot be made: {error}") from None
         path = folder / f"{kind}-{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(3)}.db"
         try:
@@ -121,10 +89,10 @@ class Spool:
         if lock is None:
             raise SpoolError(f"{folder} cannot be locked")
         try:
-            return cls(path, lock, _connect(path, durable=durable, create=True))
+            return cls(path, lock, connect(path, durable=durable, create=True))
         except (sqlite3.Error, OSError) as error:
             os.close(lock)
-            _remove(path)
+            remove(path)
             raise SpoolError(f"{path} cannot be made: {error}") from None
 
     @classmethod
@@ -150,10 +118,10 @@ class Spool:
             if not path.stat().st_size and not path.with_name(path.name + "-wal").exists():
                 if missing:
                     lost(missing, "killed")
-                _remove(path)  # its process was gone before it had written anything
+                remove(path)  # its process was gone before it had written anything
                 os.close(lock)
                 return None
-            made = cls(path, lock, _connect(path, durable=False, create=False))
+            made = cls(path, lock, connect(path, durable=False, create=False))
             if missing > made.count:
                 lost(missing - made.count, "killed")
             tally.clear(lock)
@@ -162,7 +130,7 @@ class Spool:
             os.close(lock)
             raise
         except (sqlite3.Error, OSError) as error:
-            damaged = _is_damage(error)
+            damaged = is_damage(error)
             if damaged:
                 if missing:
                     lost(missing, "spool_damaged")
@@ -312,7 +280,7 @@ class Spool:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         if self.count <= len(self.done):
-            _remove(self.path, and_lock=self._lock is not None)
+            remove(self.path, and_lock=self._lock is not None)
         if self._lock is not None:
             locks.release(self._lock)
 
@@ -348,56 +316,5 @@ class Spool:
         return found
 
     def _error(self, error: sqlite3.Error) -> SpoolError:
-        return SpoolError(f"{self.path}: {error}", _is_damage(error))
-
-
-def set_aside(path: Path, and_lock: bool = True) -> Path:
-    """Gives a damaged file another name, under which nobody takes it up."""
-    aside = path.with_name(f"{path.name}{BROKEN}{time.time_ns():x}")
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(OSError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    if and_lock:
-        with contextlib.suppress(OSError):
-            locks.path_of(path).unlink()
-    logger.error("otel-agents: %s is damaged; set aside as %s", path, aside.name)
-    return aside
-
-
-def _connect(path: Path, *, durable: bool, create: bool) -> sqlite3.Connection:
-    mode = "rwc" if create else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
-    try:
-        [version] = database.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise NewerVersion(
-                f"{path} was written by a newer version (form {version}); "
-                "update otel-agents, or `otel-agents spool drop` it"
-            )
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        if version < VERSION:
-            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
-        if not create and (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(found)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _remove(path: Path, and_lock: bool = True) -> None:
-    for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        with contextlib.suppress(OSError):
-            one.unlink()
-    if and_lock:
-        with contextlib.suppress(OSError):
-            locks.path_of(path).unlink()
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether the file is broken, rather than the disk full, read-only or busy."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.OperationalError | sqlite3.ProgrammingError | sqlite3.IntegrityError
-    )
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        return SpoolError(f"{self.path}: {error}", is_damage(error), full)

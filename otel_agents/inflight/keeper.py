@@ -20,7 +20,8 @@ from otel_agents import semconv
 from otel_agents.export import leftovers
 from otel_agents.export.entries import Entry
 from otel_agents.export.leftovers import Destination
-from otel_agents.export.spool import Spool, SpoolError
+from otel_agents.export.spool import Spool
+from otel_agents.export.spool_file import SpoolError
 from otel_agents.wire import others
 
 if TYPE_CHECKING:

@@ -67,8 +67,7 @@ class LivePipeline(SpanPipeline):
 
     def deferred(self, span_id: int) -> Mapping[str, AttributeValue]:
         """What would be added to the exported copy of a span if it ended now; redacted."""
-        with self._deferred_lock:
-            complete = self._deferred.get(span_id)
+        complete = self._late.of(span_id)
         return {} if complete is None else complete()
 
     def unfinished(self, span: Span) -> Entry | None:

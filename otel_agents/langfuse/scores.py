@@ -303,11 +303,3 @@ def connect(settings: Settings) -> ScoreApi:
         settings.langfuse_secret_key or "",
         settings.export_timeout,
     )
-
-
-def untraced() -> None:
-    """Has nothing trace this thread's requests, and no span of its starter current in it."""
-    from opentelemetry import context
-    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
-
-    context.attach(context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, context.Context()))

@@ -7,8 +7,10 @@ the caller allows it, replaced by a free one.
 from __future__ import annotations
 
 import ipaddress
+import random
 import socket
 from dataclasses import dataclass, fields, replace
+from typing import Final
 from urllib.parse import urlsplit
 
 from otel_agents.config import Settings, table
@@ -16,6 +18,10 @@ from otel_agents.stack.errors import PortInUse
 
 #: The stack binds to this address alone; other machines have no business with it.
 LOOPBACK = "127.0.0.1"
+
+#: Where free ports are looked for.
+_RANGE: Final = (10_240, 32_767)
+_chance = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,13 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: set[int] | None = None) -> int:
-    """A port that was free a moment ago and is not in ``taken``."""
+    """A port that was free a moment ago and is not in ``taken``.
+
+    Below those that systems give to outgoing connections, as one of these may take a port at any time.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port = int(probe.getsockname()[1])
-        if port not in (taken or ()):
+        port = _chance.randint(*_RANGE)
+        if port not in (taken or ()) and is_free(port):
             return port
 
 

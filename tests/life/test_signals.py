@@ -135,7 +135,9 @@ def work():
         time.sleep(0.01)
 threading.Thread(target=work, daemon=True).start()
 print("ready", flush=True)
-threading.Event().wait()
+never = threading.Event()
+while True:
+    never.wait(0.5)  # Python does not see a signal that comes just before it waits
 """,
         -signal.SIGTERM,
     ),

@@ -88,7 +88,12 @@ class Server:
         if idle:
             self.wait_until_idle()
         self.process.send_signal(number)
-        return self.process.wait(60)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGABRT)  # has Python write down what every thread is at
+            self.process.wait(60)
+            pytest.fail(f"uWSGI did not end:\n{self.log}")
 
     def wait_until_idle(self) -> None:
         """A worker is at work for a moment after its client has the answer: it would not call ``atexit``."""
@@ -130,7 +135,7 @@ def serve(tmp_path: Path, environment: dict[str, str]) -> Iterator[Serve]:
         python = python_with(version)
         [packages] = python.parents[1].glob("lib/python*/site-packages")
         # It starts itself anew as the interpreter that the environment was made from.
-        paths = {"PYTHONPATH": f"{environment['PYTHONPATH']}:{packages}"}
+        paths = {"PYTHONPATH": f"{environment['PYTHONPATH']}:{packages}", "PYTHONFAULTHANDLER": "1"}
         command = [str(python.with_name("uwsgi")), "--module", "app", *options]
         running.append(Server(command, tmp_path, {**environment, **paths, **(env or {})}))
         return running[-1]

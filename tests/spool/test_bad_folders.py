@@ -13,9 +13,10 @@ from outlets import MakeOutlet, entries
 from parts import wait_for
 from stub_backend import StubBackend
 
-from otel_agents.export import dead_letters, disk, leftovers, locks, spool
+from otel_agents.export import dead_letters, disk, leftovers, locks, spool_file
 from otel_agents.export.leftovers import Destination
-from otel_agents.export.spool import NewerVersion, Spool, SpoolError
+from otel_agents.export.spool import Spool
+from otel_agents.export.spool_file import NewerVersion, SpoolError
 
 
 def left(folder: Path, *names: str) -> Path:
@@ -72,6 +73,31 @@ def test_a_full_disk_leaves_the_memory_until_there_is_room(
     assert caplog.text.count("disk is full") == 1
     own._db.execute("PRAGMA max_page_count=1000000")
     wait_for(lambda: out.flush(0.3) == (0, 2), "another try")
+
+
+def test_a_disk_that_becomes_full_takes_what_there_is_room_for(
+    outlet: MakeOutlet, backend: StubBackend, proxy: FaultProxy
+) -> None:
+    proxy.refuse()
+    out = outlet()
+    out.put("first")
+    assert out.flush() == (0, 1)
+    own = out.outbox._disk.own  # type: ignore[union-attr]
+    assert own is not None
+    [pages] = own._db.execute("PRAGMA page_count").fetchone()
+    own._db.execute(f"PRAGMA max_page_count={pages + 40}")
+    out.put(*(f"span {number}" for number in range(100)), **{"gen_ai.input.messages": "x" * 4_000})
+    wait_for(lambda: out.flush(0.3)[1] > 1, "a try")
+    in_memory, on_disk = out.flush(0.3)
+    assert 20 <= on_disk <= 41
+    assert in_memory + on_disk == 101
+    assert out.close() == (in_memory, on_disk)
+    assert out.counts == {"spooled": on_disk, "dropped disk_failed": in_memory}
+    proxy.accept()
+    after = outlet()
+    after.outbox.start_for_leftovers()
+    wait_for(lambda: len(backend.spans()) == on_disk, "what was on disk")
+    assert sorted(names(backend)) == sorted(["first", *(f"span {number}" for number in range(on_disk - 1))])
 
 
 def test_the_limit_of_the_folder_is_kept_to_and_the_oldest_give_way(
@@ -148,7 +174,7 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(
 ) -> None:
     path = left(folder, "from the future")
     with sqlite3.connect(path) as database:
-        database.execute(f"PRAGMA user_version={spool.VERSION + 1}")
+        database.execute(f"PRAGMA user_version={spool_file.VERSION + 1}")
     with pytest.raises(NewerVersion):
         Spool.adopt(path)
     out = outlet()

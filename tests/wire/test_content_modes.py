@@ -138,7 +138,7 @@ def test_nothing_is_kept_for_spans_that_are_not_exported(wired_with: Callable[..
     with trace.get_tracer("other").start_as_current_span("c", attributes={"gen_ai.operation.name": "chat"}):
         call()
     assert wired.runtime.pipeline is not None
-    assert not wired.runtime.pipeline._deferred
+    assert not wired.runtime.pipeline._late
     assert len(wired.records) == 2
 
 
