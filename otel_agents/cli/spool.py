@@ -60,6 +60,7 @@ def retry() -> None:
     Spans, scores, events, and the last metrics of processes. Exit status 1 when something is left.
     """
     from otel_agents.cli.errors import CommandError
+    from otel_agents.cli.output import counted
     from otel_agents.export import exporters, leftovers
 
     settings = _settings()
@@ -77,7 +78,7 @@ def retry() -> None:
         again, refused = _retry_dead(found, sender)
     finally:
         sender.close()
-    print(f"delivered {delivered + again} spans to {destination.address}")
+    print(f"delivered {counted(delivered + again, 'span')} to {destination.address}")
     left += _retry_others(settings)
     if left or refused:
         raise CommandError(
@@ -200,6 +201,7 @@ def _as_json(one: Contents) -> dict[str, Any]:
 
 def _retry_others(settings: Settings) -> int:
     """Sends scores, events and last metrics that were left; answers how many are left."""
+    from otel_agents.cli.output import counted
     from otel_agents.export import inventory, kept_logs, last_metrics, leftovers
     from otel_agents.langfuse import scores
 
@@ -225,7 +227,7 @@ def _retry_others(settings: Settings) -> int:
         finally:
             sender.close()
         still += left
-        print(f"delivered {delivered} {_KINDS[kind]} to {destination.address}")
+        print(f"delivered {counted(delivered, _KINDS[kind])} to {destination.address}")
     return still
 
 

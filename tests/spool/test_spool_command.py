@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from fault_proxy import PASS, FaultProxy, answer
 from outlets import entries
+from score_server import ScoreServer
 from stub_backend import StubBackend
 
 from otel_agents.export import dead_letters
+from otel_agents.export.entries import Entry
 from otel_agents.export.leftovers import Destination, describe
 from otel_agents.export.spool import Spool
 
@@ -94,6 +96,22 @@ with otel_agents.agent("one"):
     assert len(backend.log_records()) == 1
     assert "gen_ai.invoke_agent.duration" in backend.metric_names()
     assert spool(root, "show").stdout == "nothing waits on disk\n"
+
+
+def test_retry_sends_scores_of_direct_mode(root: Path) -> None:
+    with ScoreServer() as server:
+        folder = Destination("langfuse", server.url, "pk-lf-a").folder(root)
+        left = Spool.create(folder, "scores")
+        left.add([Entry(b"", json.dumps({"name": f"score {number}"}).encode()) for number in range(40)])
+        left.close()
+        keys = {"LANGFUSE_PUBLIC_KEY": "pk-lf-a", "LANGFUSE_SECRET_KEY": "sk-lf-a"}
+        done = spool(root, "retry", LANGFUSE_BASE_URL=server.url, **keys)
+        assert done.returncode == 0, done.stderr
+        assert f"delivered 40 scores to {server.url}\n" in done.stdout
+        found = sorted(score["name"] for score in server.scores())
+        assert found == sorted(f"score {number}" for number in range(40))
+        assert max(len(request.body) for request in server.requests) <= 15
+        assert spool(root, "show").stdout == "nothing waits on disk\n"
 
 
 def test_retry_keeps_what_is_refused_again(full: Path, root: Path, proxy: FaultProxy) -> None:
