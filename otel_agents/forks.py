@@ -7,6 +7,7 @@ of its own; should that be taken by others, whoever starts a span or counts look
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import sys
@@ -97,8 +98,9 @@ def when_forked(start: Step) -> None:
 
         def after_fork() -> None:
             check()
-            # Not here: until the hook returns a signal would be Python's, and the worker would not end.
-            threading.Thread(target=_quietly, args=(start,), name="otel-agents-start", daemon=True).start()
+            # Not here, nor waiting for a thread to run: until the hook returns a signal would be Python's,
+            # and the worker would not end.
+            _thread.start_new_thread(_quietly, (start,))
             if earlier is not None:
                 earlier()
 

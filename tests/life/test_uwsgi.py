@@ -96,7 +96,10 @@ class Server:
             pytest.fail(f"uWSGI did not end:\n{self.log}")
 
     def wait_until_idle(self) -> None:
-        """A worker is at work for a moment after its client has the answer: it would not call ``atexit``."""
+        """A worker is at work for a moment after its client has the answer: it would not call ``atexit``.
+
+        One that is still about to begin would not notice the signal at all: its handlers come last.
+        """
         if self._stats is None:
             time.sleep(0.5)  # nobody can be asked
         else:
@@ -108,7 +111,9 @@ class Server:
                 f"/proc/{self.process.pid}/cwd/{self._stats}"
             )  # a socket's path is to be short
             said = b"".join(iter(lambda: connection.recv(65536), b""))
-        return any(core["in_request"] for one in json.loads(said)["workers"] for core in one["cores"])
+        workers = json.loads(said)["workers"]
+        begins = any(not one["accepting"] for one in workers)
+        return begins or any(core["in_request"] for one in workers for core in one["cores"])
 
     @property
     def log(self) -> str:
