@@ -55,7 +55,7 @@ class FaultProxy:
         self.bodies: list[int] = []
         self.times: list[float] = []
         self._server: ThreadingHTTPServer | None = None
-        self._port = port
+        self._port = port or free_port()
 
     @property
     def url(self) -> str:
