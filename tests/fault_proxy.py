@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_agents.stack.ports import free_port
+
 Kind = Literal["pass", "slow", "answer", "hang", "reset", "cut", "truncate", "lost_answer"]
 
 
