@@ -99,7 +99,7 @@ def _start(
         plans.announce(known_plans, made)
         _register_process_hooks()
         if settings.enabled and settings.handle_signals:
-            signals.install(lambda: _end(True), flush)
+            signals.install(lambda seconds: _end(True, seconds), flush)
         if settings.enabled:
             made.worker.submit(_warm_up)
             if instrument_libraries:
@@ -187,12 +187,13 @@ def _shutdown(timeout: float, before: Callable[[Runtime], None] | None = None) -
         return _stop(made, timeout)
 
 
-def _end(abruptly: bool = False) -> None:
+def _end(abruptly: bool = False, timeout: float = 5.0) -> None:
     """Stops for good, as the process ends.
 
     Args:
         abruptly: nobody ends what runs any more, so it is told to be abandoned. Else only runs that are
             on disk as under way are.
+        timeout: seconds for sending; then what is left is put on disk.
     """
 
     def abandon(made: Runtime) -> None:
@@ -203,7 +204,7 @@ def _end(abruptly: bool = False) -> None:
                 logger.debug("otel-agents: could not tell what is abandoned", exc_info=True)
 
     started = endings.ask_started()
-    _shutdown(5.0, abandon)
+    _shutdown(timeout, abandon)
     for end in started:
         _quietly(end)
 

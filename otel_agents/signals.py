@@ -24,28 +24,28 @@ logger = logging.getLogger(__name__)
 
 #: Signals that end a process that does not handle them, and that one is asked to end with.
 _NAMES: Final = ("SIGTERM", "SIGINT", "SIGHUP")
-#: Seconds that an end by a signal, and one by ``os._exit``, may take; what is not sent by then is on disk.
-_PATIENCE: Final = 8.0
-_HASTE: Final = 4.0
-
-Stop = Callable[[], object]
+#: Seconds for sending at an end by a signal, and at one by ``os._exit``; then what is left is put on disk.
+_PATIENCE: Final = 5.0
+_HASTE: Final = 2.5
+#: Seconds that this may take beyond it, before the process ends all the same.
+_MORE: Final = 2.5
 
 _installed = False
-_stop: Stop | None = None
-_flush: Stop | None = None
+_stop: Callable[[float], object] | None = None
+_flush: Callable[[], object] | None = None
 _stopping: set[int] = set()
 _put_off: list[int] | None = None
 _kill = os.kill
 
 
-def install(stop: Stop, flush: Stop) -> None:
+def install(stop: Callable[[float], object], flush: Callable[[], object]) -> None:
     """Has ``stop`` called before a signal, ``os._exit`` or the process itself ends it.
 
     Handlers are installed for signals that nobody handles, and only from the main thread, since Python
     allows it nowhere else. Calling it again installs those that are missing.
 
     Args:
-        stop: sends or saves everything; the process is over afterwards.
+        stop: sends everything within so many seconds, or saves it; the process is over afterwards.
         flush: the same for a process that lives on.
     """
     global _installed, _stop, _flush
@@ -147,21 +147,25 @@ def _in_greenlet() -> bool:
 
 
 def _finish(seconds: float) -> None:
-    """Runs ``stop`` once for this process, in a thread: the interrupted code may hold a lock it needs."""
+    """Runs ``stop`` once for this process, in a thread: the interrupted code may hold a lock it needs.
+
+    Args:
+        seconds: for sending.
+    """
     if _stop is None or os.getpid() in _stopping:
         return
     _stopping.add(os.getpid())
-    thread = threading.Thread(target=_quietly, args=(_stop,), name="otel-agents-end", daemon=True)
+    thread = threading.Thread(target=_quietly, args=(_stop, seconds), name="otel-agents-end", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the interpreter is at its end, and atexit has been here
         return
-    thread.join(timeout=seconds)
+    thread.join(timeout=seconds + _MORE)
 
 
-def _quietly(function: Stop) -> None:
+def _quietly(function: Callable[..., object], *arguments: float) -> None:
     try:
-        function()
+        function(*arguments)
     except Exception:
         logger.debug("otel-agents: error while stopping", exc_info=True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from life_scripts import Start, ended, names, until
@@ -260,3 +262,26 @@ sys.exit(2)
     code, output = ended(process)
     assert (code, output) == (2, "alive\n")
     assert names(backend) == ["invoke_agent one", "invoke_agent two"]
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("os._exit(3)", 3), ("signal.raise_signal(signal.SIGTERM)", -signal.SIGTERM), ("sys.exit(4)", 4)],
+    ids=["os._exit", "SIGTERM", "sys.exit"],
+)
+def test_while_the_collector_hangs_everything_is_on_disk(
+    start: Start, tmp_path: Path, end: str, status: int
+) -> None:
+    script = f"""
+otel_agents.configure()
+with agent("one"):
+    otel_agents.score("good", 1.0)
+{end}
+"""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        process = start(script, env={"OTEL_EXPORTER_OTLP_ENDPOINT": address})
+        code, output = ended(process)
+    assert code == status, output
+    kinds = {path.name.partition("-")[0] for path in (tmp_path / "spool").glob("*/*.db")}
+    assert kinds == {"spans", "logs", "metrics"}, output
