@@ -192,7 +192,7 @@ def _add_events(made: Runtime, resource: Resource) -> None:
     from otel_agents.export.kept_logs import AtOnce, KeptLogs
 
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-    if isinstance(exporter, KeptLogs) and exporter.stores:
+    if isinstance(exporter, KeptLogs) and exporter.durable:
         provider.add_log_record_processor(AtOnce(exporter))
     else:
         batches = BatchLogRecordProcessor(exporter, schedule_delay_millis=1000)
@@ -229,7 +229,6 @@ def _add_spans(made: Runtime, resource: Resource, redactor: Redactor) -> None:
             delay=settings.schedule_delay,
             max_queue=settings.max_queue_size,
             max_batch=settings.max_batch_size,
-            stored=settings.spool_mode == "durable" and settings.traces_exporter == "otlp",
             **more,
         )
 

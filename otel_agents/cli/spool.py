@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otel_agents.config import Settings
     from otel_agents.export.entries import Entry
     from otel_agents.export.inventory import Contents
+    from otel_agents.export.leftovers import Destination
     from otel_agents.export.sender import Sender
 
 #: What a file's kind is called.
@@ -71,7 +72,8 @@ def retry() -> None:
             "nothing says where to send to; set OTEL_EXPORTER_OTLP_ENDPOINT, or LANGFUSE_PUBLIC_KEY and "
             "LANGFUSE_SECRET_KEY"
         )
-    found = [one for one in _contents(settings, None) if one.key == destination.key]
+    everything = _contents(settings, None)
+    found = [one for one in everything if one.key == destination.key]
     sender = connect()
     try:
         delivered, left = _retry_files(found, "spans", sender)
@@ -79,7 +81,7 @@ def retry() -> None:
     finally:
         sender.close()
     print(f"delivered {counted(delivered + again, 'span')} to {destination.address}")
-    left += _retry_others(settings)
+    left += _retry_others(settings, everything)
     if left or refused:
         raise CommandError(
             f"{left} could not be sent yet and {refused} were refused again; "
@@ -199,29 +201,26 @@ def _as_json(one: Contents) -> dict[str, Any]:
     }
 
 
-def _retry_others(settings: Settings) -> int:
+def _retry_others(settings: Settings, everything: Sequence[Contents]) -> int:
     """Sends scores, events and last metrics that were left; answers how many are left."""
     from otel_agents.cli.output import counted
-    from otel_agents.export import inventory, kept_logs, last_metrics, leftovers
+    from otel_agents.export import kept_logs, last_metrics
     from otel_agents.langfuse import scores
 
-    def connect_metrics(connect: Callable[[], Any]) -> Sender:
-        return last_metrics.WholeRequests(connect())
-
-    ways = (
-        ("scores", scores.outlet(settings), lambda connect: connect()),
-        ("logs", kept_logs.outlet(settings), lambda connect: connect()),
-        ("metrics", last_metrics.outlet(settings), connect_metrics),
-    )
+    outlets: dict[str, tuple[Destination, Callable[[], Any]] | None] = {
+        "scores": scores.outlet(settings),
+        "logs": kept_logs.outlet(settings),
+        "metrics": last_metrics.outlet(settings),
+    }
     still = 0
-    for kind, outlet, make in ways:
+    for kind, outlet in outlets.items():
         if outlet is None:
             continue
         destination, connect = outlet
-        found = [one for one in inventory.contents(leftovers.root_of(settings)) if one.key == destination.key]
+        found = [one for one in everything if one.key == destination.key]
         if not any((file.kind, file.state) == (kind, "left") for one in found for file in one.files):
             continue
-        sender = make(connect)
+        sender: Sender = last_metrics.WholeRequests(connect()) if kind == "metrics" else connect()
         try:
             delivered, left = _retry_files(found, kind, sender)
         finally:

@@ -47,13 +47,13 @@ def span_sender(settings: Settings) -> Callable[[], Sender] | None:
     """
     from opentelemetry.exporter.otlp.proto.common import trace_encoder  # noqa: F401
 
-    from otel_agents.export.grpc_sender import GrpcSender
+    from otel_agents.export.connections import connection
     from otel_agents.export.sender import HttpSender
 
     if settings.traces_exporter in ("none", "console"):
         return None
     if settings.mode == "direct":
-        import requests
+        import requests  # noqa: F401
 
         headers = langfuse_headers(settings.langfuse_public_key or "", settings.langfuse_secret_key or "")
         url = langfuse_traces_url(settings.langfuse_base_url)
@@ -62,13 +62,7 @@ def span_sender(settings: Settings) -> Callable[[], Sender] | None:
     target = settings.otlp("traces")
     if target is None:
         return None
-    if target.protocol == "grpc":
-        import grpc  # noqa: F401
-
-        return lambda: GrpcSender(target.endpoint, target.headers, target.timeout, target.compression)
-    import requests  # noqa: F401
-
-    return lambda: HttpSender(target.endpoint, target.headers, target.timeout, target.compression)
+    return connection(target, "traces")
 
 
 def span_target(settings: Settings) -> Target | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_agents.export.entries import Entry, request_of
-from otel_agents.export.sender import Answer, one_line, partial
+from otel_agents.export.sender import Answer, one_line, partial, tls_variable
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +115,7 @@ def _grpc_credentials(signal: str) -> Any:
     import grpc
 
     def content(what: str) -> bytes | None:
-        prefix = "OTEL_EXPORTER_OTLP"
-        path = os.environ.get(f"{prefix}_{signal.upper()}_{what}") or os.environ.get(f"{prefix}_{what}")
+        path = tls_variable(signal, what)
         if not path:
             return None
         try:

@@ -22,12 +22,12 @@ from opentelemetry.sdk._logs.export import (
 
 from otel_agents import forks, signals
 from otel_agents.export import leftovers
+from otel_agents.export.connections import connection
 from otel_agents.export.entries import ERROR, Entry, head_of
-from otel_agents.export.grpc_sender import GrpcSender
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.outbox import Mode, Outbox
-from otel_agents.export.sender import Answer, HttpSender, Sender
+from otel_agents.export.sender import Answer, Sender
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
@@ -65,8 +65,6 @@ class KeptLogs(LogRecordExporter):
         limits: Limits,
     ) -> None:
         self._checkpoint = limits.checkpoint
-        #: Records are on disk when :meth:`export` returns.
-        self.stores = mode == "durable"
         self._outbox = Outbox(
             connect, _note, mode=mode, root=root, destination=destination, limits=limits, kind=KIND
         )
@@ -88,11 +86,16 @@ class KeptLogs(LogRecordExporter):
         limits = replace(Limits.from_settings(settings), span_bytes=1 << 30)  # only spans can be trimmed
         return cls(connect, destination, leftovers.root_of(settings), mode, limits)
 
+    @property
+    def durable(self) -> bool:
+        """Whether records are on disk when :meth:`export` returns."""
+        return self._outbox.durable
+
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         self._outbox.start()
         with signals.put_off():
             self._outbox.put(_encoded(batch))
-        if self.stores:
+        if self.durable:
             return LogRecordExportResult.SUCCESS
         started = time.monotonic()
         self._outbox.flush(started + self._checkpoint)
@@ -125,17 +128,8 @@ def outlet(settings: Settings) -> tuple[Destination, Callable[[], Sender]] | Non
     target = settings.otlp("logs")
     if target is None:
         return None
-    arguments = (target.endpoint, target.headers, target.timeout, target.compression, KIND)
-    make: Callable[..., Sender]
-    if target.protocol == "grpc":
-        import grpc  # noqa: F401
-
-        make = GrpcSender
-    else:
-        import requests  # noqa: F401
-
-        make = HttpSender
-    return leftovers.collector(target), lambda: _Records(make(*arguments))
+    connect = connection(target, KIND)
+    return leftovers.collector(target), lambda: _Records(connect())
 
 
 class _Records:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
 
 from otel_agents.export import leftovers
+from otel_agents.export.connections import connection
 from otel_agents.export.entries import ERROR, Entry
 from otel_agents.export.grpc_sender import GrpcSender
 from otel_agents.export.leftovers import Destination
@@ -146,14 +147,7 @@ def keep_last(exporter: MetricExporter, settings: Settings) -> MetricExporter:
 def outlet(settings: Settings) -> tuple[Destination, Callable[[], HttpSender | GrpcSender]] | None:
     """The Collector that metrics go to, as the spool knows it, and what makes the sender to it."""
     target = settings.otlp("metrics")
-    if target is None:
-        return None
-
-    def connect() -> HttpSender | GrpcSender:
-        made = GrpcSender if target.protocol == "grpc" else HttpSender
-        return made(target.endpoint, target.headers, target.timeout, target.compression, "metrics")
-
-    return leftovers.collector(target), connect
+    return None if target is None else (leftovers.collector(target), connection(target, "metrics"))
 
 
 class WholeRequests:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult
 
@@ -31,9 +32,6 @@ class SendsMetrics(MetricExporter):
     """
 
     def __init__(self, connect: Callable[[], HttpSender | GrpcSender]) -> None:
-        # Imported now: a thread that is importing cannot be forked.
-        from opentelemetry.exporter.otlp.proto.common import metrics_encoder  # noqa: F401
-
         cumulative = AggregationTemporality.CUMULATIVE
         super().__init__(dict.fromkeys((Counter, Histogram, ObservableCounter), cumulative))
         self._sender = connect()
@@ -42,8 +40,6 @@ class SendsMetrics(MetricExporter):
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> MetricExportResult:
-        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-
         body = encode_metrics(metrics_data).SerializeToString()
         answer = self._sender.post(body, 1, timeout_millis / 1000)
         taken = answer.kind == "taken"

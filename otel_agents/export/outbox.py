@@ -81,7 +81,7 @@ class Outbox:
         self._mode: Mode = "memory" if self._place is None else mode
         self._limits = limits or Limits()
         if gather is None:
-            gather = self._limits.checkpoint if self._mode == "durable" else 0.0
+            gather = self._limits.checkpoint if self.durable else 0.0
         self._gather = gather
         self._reset()
 
@@ -90,9 +90,8 @@ class Outbox:
         self.tally = Tally(self._folder)
         self._disk: Disk | None = None
         if self._place is not None:
-            durable = self._mode == "durable"
             tally = self.tally if self._kind == "spans" else None
-            self._disk = Disk(*self._place, self._kind, durable, self._limits, self._gone, tally)
+            self._disk = Disk(*self._place, self._kind, self.durable, self._limits, self._gone, tally)
         # Around the disk, and around what lands; taken before the memory's lock, never after it.
         self._guard = threading.RLock()
         self._memory = Memory(self._limits)
@@ -109,13 +108,18 @@ class Outbox:
 
     # --- what comes in -------------------------------------------------------------------------
 
+    @property
+    def durable(self) -> bool:
+        """Whether entries are on disk when :meth:`put` returns, should the disk take them."""
+        return self._mode == "durable"
+
     def put(self, entries: Sequence[Entry]) -> None:
-        """Takes entries over. In ``durable`` they are on disk when it returns."""
+        """Takes entries over."""
         for entry in entries:
             if len(entry.body) > self._limits.span_bytes:
                 size, entry.body = len(entry.body), trimmed(entry.body, self._limits.span_bytes)
                 self._tell.say("trimmed", f"a span of {size} bytes was trimmed to {len(entry.body)}")
-        if self._mode == "durable":
+        if self.durable:
             with self._guard:  # nothing is sent before it is on disk
                 self._memory.add(entries)
                 self.save()

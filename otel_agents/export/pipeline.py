@@ -59,7 +59,6 @@ class SpanPipeline(SpanProcessor):
         max_queue: ended spans kept until they are completed; beyond it the newest are dropped and
             counted. With an exporter, also those that wait for it; there the oldest give way.
         max_batch: spans in one export.
-        stored: a span is on disk when ``end()`` returns, with an outbox whose mode is ``durable``.
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class SpanPipeline(SpanProcessor):
         delay: float = 1.0,
         max_queue: int = 8192,
         max_batch: int = 256,
-        stored: bool = False,
     ) -> None:
         self._inherited = inherited
         self._edge = edge
@@ -80,7 +78,6 @@ class SpanPipeline(SpanProcessor):
         self._delay = delay
         self._max_queue = max_queue
         self._max_batch = max_batch
-        self._stored = stored
         self._ledger = Ledger()
         self._encode: Callable[[list[ReadableSpan]], list[Entry]]
         if isinstance(exporter, SpanExporter):
@@ -91,6 +88,8 @@ class SpanPipeline(SpanProcessor):
         else:
             self._outbox = exporter(self._note)
             self._encode = lambda spans: encode(spans, lambda n, why: self._note("dropped", n, why))
+        #: A span is on disk when its ``end()`` returns.
+        self._durable = self._outbox.durable
         self._reset()
 
     def _reset(self) -> None:
@@ -139,7 +138,7 @@ class SpanPipeline(SpanProcessor):
         self._ended.append(span)
         if self._thread is None:
             self._start()
-        if self._stored:
+        if self._durable:
             self._store()
         elif len(self._ended) >= self._max_batch:
             self._wake.set()

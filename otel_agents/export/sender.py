@@ -155,19 +155,21 @@ def _as_it_is(request: Any) -> Any:
     return request
 
 
+def tls_variable(signal: str, what: str) -> str | None:
+    """A file of OpenTelemetry's TLS variables: the signal's own, else that of all signals."""
+    prefix = "OTEL_EXPORTER_OTLP"
+    return os.environ.get(f"{prefix}_{signal.upper()}_{what}") or os.environ.get(f"{prefix}_{what}")
+
+
 def _session(signal: str) -> Any:
     """A client that nothing traces (threads of ours suppress it), with OpenTelemetry's TLS variables."""
     import requests
 
-    def named(what: str) -> str | None:
-        prefix = "OTEL_EXPORTER_OTLP"
-        return os.environ.get(f"{prefix}_{signal.upper()}_{what}") or os.environ.get(f"{prefix}_{what}")
-
     session = requests.Session()
-    if authority := named("CERTIFICATE"):
+    if authority := tls_variable(signal, "CERTIFICATE"):
         session.verify = authority
-    if certificate := named("CLIENT_CERTIFICATE"):
-        key = named("CLIENT_KEY")
+    if certificate := tls_variable(signal, "CLIENT_CERTIFICATE"):
+        key = tls_variable(signal, "CLIENT_KEY")
         session.cert = (certificate, key) if key else certificate
     return session
 

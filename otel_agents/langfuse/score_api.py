@@ -92,7 +92,7 @@ class ScoreApi:
         parts = [list(batch)]
         while parts:
             part = parts.pop(0)
-            answer = self.request(part)
+            answer = self.request([score.body for score in part])
             if answer.kind == "taken":
                 outcome.delivered += len(part) - answer.rejected
                 outcome.rejected[answer.message] += answer.rejected
@@ -107,13 +107,18 @@ class ScoreApi:
                 outcome.rejected[answer.message] += 1
         return outcome
 
-    def request(self, scores: Sequence[Score], timeout: float | None = None) -> Answer:
-        """Sends scores in one request: a list, or one alone if the server takes no lists. Never raises."""
+    def request(self, bodies: Sequence[bytes], timeout: float | None = None) -> Answer:
+        """Sends scores in one request: a list, or one alone if the server takes no lists. Never raises.
+
+        Args:
+            bodies: of the scores.
+            timeout: seconds, at most those of the connection.
+        """
         limit = self._timeout if timeout is None else min(timeout, self._timeout)
-        if len(scores) > (1 if self._one_by_one else BATCH):
+        if len(bodies) > (1 if self._one_by_one else BATCH):
             return Answer("too_large", "too_many", "too many scores for one request")
         try:
-            return self._request([score.body for score in scores], limit)
+            return self._request(bodies, limit)
         except _Failed as error:
             return error.answer
 
@@ -121,7 +126,7 @@ class ScoreApi:
         """Closes the connection."""
         self._http.close()
 
-    def _request(self, bodies: list[bytes], limit: float) -> Answer:
+    def _request(self, bodies: Sequence[bytes], limit: float) -> Answer:
         if not self._one_by_one:
             try:
                 return self._post_array(bodies, limit)
@@ -135,7 +140,7 @@ class ScoreApi:
             logger.info("otel-agents: this Langfuse takes no lists of scores; sending them one by one")
         return Answer("taken")
 
-    def _post_array(self, bodies: list[bytes], limit: float) -> Answer:
+    def _post_array(self, bodies: Sequence[bytes], limit: float) -> Answer:
         import httpx
         from langfuse.api.core import ApiError
         from langfuse.api.scores import CreateScoreBatchResults

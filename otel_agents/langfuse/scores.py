@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +23,10 @@ from otel_agents.export.entries import AGENT, Entry
 from otel_agents.export.leftovers import Destination
 from otel_agents.export.limits import Limits
 from otel_agents.export.outbox import Mode, Outbox
-from otel_agents.export.result import ScoreResult
+from otel_agents.export.result import Ledger, ScoreResult
 from otel_agents.export.sender import Answer, Sender
 from otel_agents.langfuse.score_api import BATCH, ScoreApi
-from otel_agents.langfuse.score_events import MAX_REQUEST_BYTES, NotAScore, Score, score_of
+from otel_agents.langfuse.score_events import MAX_REQUEST_BYTES, NotAScore, score_of
 
 if TYPE_CHECKING:
     from otel_agents.config import Settings
@@ -73,7 +73,6 @@ class ScoreSender:
         self._connect = connect
         self._environment = environment
         self._max_queue = max_queue
-        self._stored = mode == "durable" and destination is not None
         limits = limits or Limits()
         self._outbox = Outbox(
             self._connected,
@@ -112,8 +111,7 @@ class ScoreSender:
         self._events: deque[_Event] = deque()
         self._work = threading.RLock()  # a signal's handler may close what it has interrupted
         self._wake = threading.Event()
-        self._counts: Counter[str] = Counter()
-        self._counting = threading.Lock()
+        self._ledger = Ledger()
         self._said: set[str] = set()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -144,7 +142,7 @@ class ScoreSender:
         self._events.append((attributes, trace_id, span_id, timestamp_ns))
         if self._thread is None:
             self._start()
-        if self._stored:
+        if self._outbox.durable:
             self._pass_on()
         else:
             self._wake.set()
@@ -257,8 +255,7 @@ class ScoreSender:
 
     def _note(self, outcome: str, scores: int, reason: str | None, own: bool) -> None:
         if own:  # what another process left is nobody's business in flush()
-            with self._counting:
-                self._counts[outcome] += scores
+            self._ledger.add(outcome, scores, reason)
 
     def _drop(self, reason: str) -> None:
         self._note("dropped", 1, reason, True)
@@ -267,9 +264,8 @@ class ScoreSender:
             logger.warning("otel-agents: a score was dropped: %s (further ones are only counted)", reason)
 
     def _result(self, pending: int, spooled: int) -> ScoreResult:
-        with self._counting:
-            counts, self._counts = self._counts, Counter()
-        return ScoreResult(counts["delivered"], pending, counts["dropped"], spooled)
+        found = self._ledger.take(pending, spooled, 0.0)
+        return ScoreResult(found.delivered, found.pending, found.dropped, found.spooled)
 
 
 class Requests:
@@ -281,7 +277,7 @@ class Requests:
     def send(self, entries: Sequence[Entry], timeout: float | None = None) -> Answer:
         if not entries:
             return Answer("taken")  # a refusal is believed; nobody need ask whether the endpoint is at fault
-        return self._api.request([Score("", 0, one.body) for one in entries], timeout)
+        return self._api.request([one.body for one in entries], timeout)
 
     def close(self) -> None:
         self._api.close()

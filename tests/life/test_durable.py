@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from on_disk import on_disk
 
 APP = """
 import os, signal, sys, threading
@@ -34,23 +33,15 @@ for thread in threads:
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def on_disk(folder: Path, kind: str = "spans") -> int:
-    found = 0
-    for path in folder.glob(f"*/{kind}-*.db"):
-        with closing(sqlite3.connect(path)) as database:
-            found += database.execute("SELECT count(*) FROM items").fetchone()[0]
-    return found
+def durable(root: Path, **more: str) -> dict[str, str]:
+    """Of a process in mode ``durable``."""
+    own = {"OTEL_AGENTS_SPOOL": "durable", "OTEL_AGENTS_SPOOL_DIR": str(root), "OTEL_AGENTS_DOTENV": "off"}
+    return {**os.environ, **own, **more}
 
 
 @pytest.mark.parametrize(("end", "status"), [(KILL, -signal.SIGKILL), ("os._exit(3)", 3)])
 def test_what_has_ended_is_on_disk(tmp_path: Path, end: str, status: int) -> None:
-    environ = {
-        **os.environ,
-        "OTEL_AGENTS_SPOOL": "durable",
-        "OTEL_AGENTS_SPOOL_DIR": str(tmp_path),
-        "OTEL_AGENTS_DOTENV": "off",
-        "OTEL_BSP_SCHEDULE_DELAY": "60000",
-    }
+    environ = durable(tmp_path, OTEL_BSP_SCHEDULE_DELAY="60000")
     done = subprocess.run([sys.executable, "-c", APP + end], env=environ, timeout=120)
     assert done.returncode == status
     assert on_disk(tmp_path) == 100
@@ -82,14 +73,7 @@ judge("main")
 for thread in threads:
     thread.join()
 """
-    environ = {
-        **os.environ,
-        **way,
-        "OTEL_AGENTS_SPOOL": "durable",
-        "OTEL_AGENTS_SPOOL_DIR": str(tmp_path),
-        "OTEL_AGENTS_DOTENV": "off",
-    }
-    done = subprocess.run([sys.executable, "-c", app + KILL], env=environ, timeout=120)
+    done = subprocess.run([sys.executable, "-c", app + KILL], env=durable(tmp_path, **way), timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert on_disk(tmp_path, kind) == 40
 
@@ -104,12 +88,7 @@ while True:
 """
     process = subprocess.Popen(
         [sys.executable, "-c", APP + more],
-        env={
-            **os.environ,
-            "OTEL_AGENTS_SPOOL": "durable",
-            "OTEL_AGENTS_SPOOL_DIR": str(tmp_path),
-            "OTEL_AGENTS_DOTENV": "off",
-        },
+        env=durable(tmp_path),
         stdout=subprocess.PIPE,
     )
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import PASS, FaultProxy, answer
-from outlets import MakeOutlet, entries
+from outlets import MakeOutlet, Outlet, entries
 from parts import wait_for
 from stub_backend import StubBackend
 
@@ -56,22 +56,28 @@ def test_a_folder_that_cannot_be_made_leaves_the_memory(
     assert "span 14" in names(backend), "the oldest gave way"
 
 
+def filled_up(out: Outlet, room: int = 0) -> sqlite3.Connection:
+    """Has a span on disk, and room there for so many pages more; SQLite says what it says of a full disk."""
+    out.put("first")
+    assert out.flush() == (0, 1)
+    own = out.outbox._disk.own  # type: ignore[union-attr]
+    assert own is not None
+    [pages] = own._db.execute("PRAGMA page_count").fetchone()
+    own._db.execute(f"PRAGMA max_page_count={pages + room}")
+    return own._db
+
+
 def test_a_full_disk_leaves_the_memory_until_there_is_room(
     outlet: MakeOutlet, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(disk, "_PAUSE", 0.0)
     proxy.refuse()
     out = outlet()
-    out.put("first")
-    assert out.flush() == (0, 1)
-    own = out.outbox._disk.own  # type: ignore[union-attr]
-    assert own is not None
-    [pages] = own._db.execute("PRAGMA page_count").fetchone()
-    own._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite says of it what it says of a full disk
+    database = filled_up(out)
     out.put("second", **{"gen_ai.input.messages": "x" * 100_000})
     wait_for(lambda: out.flush(0.3) == (1, 1), "a try")
     assert caplog.text.count("disk is full") == 1
-    own._db.execute("PRAGMA max_page_count=1000000")
+    database.execute("PRAGMA max_page_count=1000000")
     wait_for(lambda: out.flush(0.3) == (0, 2), "another try")
 
 
@@ -80,12 +86,7 @@ def test_a_disk_that_becomes_full_takes_what_there_is_room_for(
 ) -> None:
     proxy.refuse()
     out = outlet()
-    out.put("first")
-    assert out.flush() == (0, 1)
-    own = out.outbox._disk.own  # type: ignore[union-attr]
-    assert own is not None
-    [pages] = own._db.execute("PRAGMA page_count").fetchone()
-    own._db.execute(f"PRAGMA max_page_count={pages + 40}")
+    filled_up(out, room=40)
     out.put(*(f"span {number}" for number in range(100)), **{"gen_ai.input.messages": "x" * 4_000})
     wait_for(lambda: out.flush(0.3)[1] > 1, "a try")
     in_memory, on_disk = out.flush(0.3)

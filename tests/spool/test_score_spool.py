@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from on_disk import on_disk
 from parts import free_port, wait_for
 from score_server import Answer, ScoreServer
 
@@ -93,22 +92,13 @@ def test_a_refused_score_on_disk_takes_no_other_with_it(sender: Make) -> None:
         assert made.flush(10) == ScoreResult(delivered=2, dropped=1)
 
 
-def on_disk(root: Path) -> int:
-    found = 0
-    for path in root.glob("*/scores-*.db"):
-        # It may have been made just now, and have no table yet.
-        with closing(sqlite3.connect(path)) as database, suppress(sqlite3.OperationalError):
-            found += database.execute("SELECT count(*) FROM items").fetchone()[0]
-    return found
-
-
 def test_while_langfuse_hangs_scores_are_on_disk_after_the_checkpoint(sender: Make, root: Path) -> None:
     """A kill during the ten seconds of a request takes no more of them than a kill takes of spans."""
     with ScoreServer() as server:
         server.gate.clear()
         made = sender(server.url, limits=Limits(checkpoint=0.1))
         submit(made, "a", "b")
-        wait_for(lambda: on_disk(root) == 2, "both on disk")
+        wait_for(lambda: on_disk(root, "scores") == 2, "both on disk")
         assert not server.requests
         server.gate.set()
         assert made.flush(20) == ScoreResult(delivered=2)
@@ -119,6 +109,6 @@ def test_durable_has_scores_on_disk_when_they_are_submitted(sender: Make, root: 
     with ScoreServer() as server:
         made = sender(server.url, mode="durable", limits=Limits(checkpoint=3600.0))
         submit(made, "a", "b", "c")
-        assert on_disk(root) + len(server.scores()) >= 3
+        assert on_disk(root, "scores") + len(server.scores()) >= 3
         assert made.flush(20) == ScoreResult(delivered=3)
-        wait_for(lambda: on_disk(root) == 0, "the disk to be empty")
+        wait_for(lambda: on_disk(root, "scores") == 0, "the disk to be empty")

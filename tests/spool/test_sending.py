@@ -330,7 +330,7 @@ def test_after_an_outage_new_spans_do_not_wait_for_all_the_old_ones(
     assert out.flush() == (0, 400)
     proxy.accept()
     proxy.fault = lambda _: time.sleep(0.02) or PASS
-    wait_for(backend.spans, "the backend to get some")
+    wait_for(lambda: out.counts["delivered"], "the backend's answer")
     out.put("new")
     out.flush()
     arrived = names(backend)
